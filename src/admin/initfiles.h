@@ -1,0 +1,39 @@
+/*
+ * What an operator put into etc/init for an admin: configuration, and cluster files with which it
+ * must agree.
+ */
+#ifndef MUSTER_ADMIN_INITFILES_H
+#define MUSTER_ADMIN_INITFILES_H
+
+#include "core/err.h"
+#include "core/fileset.h"
+#include "core/home.h"
+#include "crypto/key.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The *.xml files of etc/init, mounted ones (links) too, those that begin with '.' not. None is
+ * fine.
+ */
+int initfiles_read(const struct home *home, struct fileset *out, struct err *err);
+
+/*
+ * That every keystore in FILES is of IDENTITY (NULL: there is none, so any keystore is of another):
+ * REFUSED naming the file and both clusters, or why a keystore cannot be read. After the
+ * FIRST_START a file that is no configuration is only warned about: it is not read again.
+ */
+int initfiles_check_cluster(const struct fileset *files, const struct identity *identity,
+			    bool first_start, struct err *err);
+
+/*
+ * What becomes the first commit: FILES as they are, but that the cluster element holds HOST and
+ * PORT (NULL, 0: those it has) and no keystore. If no file has a cluster element, one is added with
+ * HOST, or DEFAULT_HOST, and the port. AT is the host in the end, a new string.
+ */
+int initfiles_first_commit(const struct fileset *files, const char *host, uint16_t port,
+			   const char *default_host, struct fileset *out, char **at,
+			   struct err *err);
+
+#endif

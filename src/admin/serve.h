@@ -1,0 +1,35 @@
+/*
+ * The admin's side of the channel: accepts nodes, registers them, tells them of new releases and answers their fetches, in
+ * the process, from the pack cache.
+ */
+#ifndef MUSTER_ADMIN_SERVE_H
+#define MUSTER_ADMIN_SERVE_H
+
+#include "admin/cycle.h"
+#include "admin/registry.h"
+#include "core/err.h"
+#include "core/home.h"
+#include "crypto/key.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct serve;
+
+/*
+ * Reads the branches and the registry, then listens. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
+ * with ARG when anything of a node changed.
+ */
+int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
+		const char *listen_host, uint16_t port, void (*nodes_changed)(void *arg), void *arg,
+		struct serve **out, struct err *err);
+/* A publication ended: roles that moved are told to their nodes. */
+void serve_published(struct serve *serve, const struct publication *publication);
+struct registry *serve_registry(struct serve *serve);
+uint16_t serve_port(const struct serve *serve);
+/* The newest release of a role and its sequence; 0 and a zero id when it has none. */
+uint64_t serve_head(struct serve *serve, const char *role, struct oid *release);
+/* Stops; memory goes when the loop has closed the handles. NULL is fine. */
+void serve_stop(struct serve *serve);
+
+#endif

@@ -1,0 +1,263 @@
+/* An admin home: see setup.h. */
+#include "admin/setup.h"
+
+#include "admin/cycle.h"
+#include "admin/gitconfig.h"
+#include "admin/initfiles.h"
+#include "admin/signers.h"
+#include "config/merge.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "repo/git.h"
+#include "repo/source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_IN_ETC "cluster.key"
+#define SOURCE_NEW "admin/.config.new" /* the authoring repository before it is complete */
+#define LOCALHOST  "localhost"
+
+bool setup_done(const struct home *home)
+{
+	return faccessat(home->var_fd, ADMIN_SOURCE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * The identity that is there: of this home, or the one the operator put into etc/. NULL when there
+ * is none.
+ */
+static int find_identity(const struct home *home, struct identity **out, struct err *err)
+{
+	struct err why = {.code = ERR_NONE};
+
+	*out = NULL;
+	if (identity_load(home->var_fd, ADMIN_KEY, out, &why) == 0)
+		return 0;
+	if (why.code != ERR_GONE)
+		return err_set(err, why.code, "var/%s", why.text);
+	if (identity_load_follow(home->etc_fd, KEY_IN_ETC, out, &why) == 0 || why.code == ERR_GONE)
+		return 0;
+	return err_set(err, why.code, "etc/%s", why.text);
+}
+
+/* Puts the identity where the admin reads it. One that is there is the same. */
+static int keep_identity(const struct home *home, const struct identity *identity, struct err *err)
+{
+	if (faccessat(home->var_fd, ADMIN_KEY, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return err_sys(err, "var/" ADMIN_KEY);
+	return identity_save(home->var_fd, ADMIN_KEY, identity, err);
+}
+
+/* The machine's name, for a host that nobody gave. */
+static char *machine_name(void)
+{
+	char name[HOST_NAME_MAX + 1] = "";
+
+	if (gethostname(name, sizeof(name) - 1) != 0 || !*name)
+		return text_copy(LOCALHOST);
+	return text_copy(name);
+}
+
+/* What would be refused as a publication is refused here, while nothing is there yet. */
+static int check_first_commit(const struct fileset *files, struct findings *findings,
+			      struct err *err)
+{
+	struct document *doc = NULL;
+	struct model *model = NULL;
+	int rc = merge_fileset(files, &doc, &model, err);
+
+	if (rc == 0 && check(doc, model, findings) != 0)
+		rc = err_set(err, ERR_REFUSED, "%s%s", findings->lines[0],
+			     findings->count > 1 ? " (and more)" : "");
+	document_free(doc);
+	model_free(model);
+	return rc == 0 ? 0 : err_prefix(err, "etc/init");
+}
+
+static int make_releases(const struct home *home, struct err *err)
+{
+	char *path = home_var(home, ADMIN_RELEASES);
+	struct repo *repo = NULL;
+	int rc = repo_init_bare(path, &repo, err);
+
+	repo_free(repo);
+	free(path);
+	return rc == 0 ? signers_configure(home, err) : rc;
+}
+
+/* The first commit of the repository whose work tree is open as FD and holds FILES. */
+static int commit_first(struct repo *repo, int fd, const struct fileset *files, const char *host,
+			struct oid *first, struct err *err)
+{
+	char *mail = text_format("admin@%s", host);
+	struct source_person who = {.name = (char[]){"muster"}, .mail = mail};
+	struct source_commit commit = {.who = &who, .message = "configuration of etc/init\n"};
+	bool changed;
+	int rc = fileset_write_dir(files, fd, err);
+
+	if (rc == 0)
+		rc = source_commit(repo, &commit, &changed, first, err);
+	free(mail);
+	return rc;
+}
+
+/* The repository with its first commit and a work tree, under a name that nothing else looks at. */
+static int build_source(const struct home *home, const struct fileset *files, const char *host,
+			struct oid *first, struct err *err)
+{
+	char *path = home_var(home, SOURCE_NEW);
+	struct repo *repo = NULL;
+	int fd = -1, rc = fs_remove_tree(home->var_fd, SOURCE_NEW, err);
+
+	if (rc == 0)
+		rc = repo_init_worktree(path, &repo, err);
+	if (rc == 0)
+		rc = fs_open_dir(home->var_fd, SOURCE_NEW, &fd, err);
+	if (rc == 0)
+		rc = commit_first(repo, fd, files, host, first, err);
+	/* a push into main goes into the work tree too, unless that is being edited */
+	if (rc == 0)
+		rc = gitconfig_set(fd, ".git/config",
+				   "[receive]\n\tdenyCurrentBranch = updateInstead\n", err);
+	if (fd >= 0)
+		(void)close(fd); /* a folder */
+	repo_free(repo);
+	free(path);
+	return rc;
+}
+
+static int make_source(const struct home *home, const struct fileset *files, const char *host,
+		       struct oid *first, struct err *err)
+{
+	if (build_source(home, files, host, first, err) != 0)
+		return -1;
+	/* the point of no return: from here on the home is set up */
+	if (renameat(home->var_fd, SOURCE_NEW, home->var_fd, ADMIN_SOURCE) != 0)
+		return err_sys(err, "%s/" ADMIN_SOURCE, home->var);
+	return fs_sync(home->var_fd, "admin", err);
+}
+
+static int init_with(const struct home *home, const struct setup_options *options,
+		     const struct fileset *given, struct findings *findings, struct oid *first,
+		     struct err *err)
+{
+	struct identity *identity = NULL;
+	struct fileset files = {.count = 0};
+	char *machine = machine_name(), *host = NULL;
+	int rc = find_identity(home, &identity, err);
+
+	if (rc == 0)
+		rc = initfiles_check_cluster(given, identity, true, err);
+	if (rc == 0)
+		rc = initfiles_first_commit(given, options->host, options->port, machine, &files,
+					    &host, err);
+	if (rc == 0)
+		rc = check_first_commit(&files, findings, err);
+	/* nothing was written until here */
+	if (rc == 0 && !identity)
+		identity = identity_new();
+	if (rc == 0)
+		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
+	if (rc == 0)
+		rc = keep_identity(home, identity, err);
+	if (rc == 0)
+		rc = make_releases(home, err);
+	if (rc == 0)
+		rc = signers_add(home, identity, host, err);
+	if (rc == 0)
+		rc = make_source(home, &files, host, first, err);
+	identity_free(identity);
+	fileset_clear(&files);
+	free(machine);
+	free(host);
+	return rc;
+}
+
+int setup_init(const struct home *home, const struct setup_options *options,
+	       struct findings *findings, struct oid *first, struct err *err)
+{
+	struct fileset given = {.count = 0};
+	struct oid made;
+	int rc;
+
+	assert(home->lock_fd >= 0);
+	if (setup_done(home))
+		return err_set(err, ERR_REFUSED, "%s is set up already: see %s/" ADMIN_SOURCE,
+			       home->var, home->var);
+	rc = initfiles_read(home, &given, err);
+	if (rc == 0)
+		rc = init_with(home, options, &given, findings, &made, err);
+	fileset_clear(&given);
+	if (rc == 0 && first)
+		*first = made;
+	return rc;
+}
+
+/*
+ * A cluster file in etc/init must be ours. What else is wrong there matters only at a first start.
+ */
+static int check_initfiles(const struct home *home, const struct identity *identity,
+			   struct err *err)
+{
+	struct fileset files = {.count = 0};
+	int rc = initfiles_read(home, &files, err);
+
+	if (rc == 0)
+		rc = initfiles_check_cluster(&files, identity, false, err);
+	fileset_clear(&files);
+	return rc;
+}
+
+static int open_releases(const struct home *home, struct err *err)
+{
+	char *path = home_var(home, ADMIN_RELEASES);
+	struct repo *repo = NULL;
+	int rc = 0;
+
+	if (faccessat(home->var_fd, ADMIN_RELEASES, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		log_warning("setup", "release.git",
+			    "is gone and made anew: every role begins again");
+	rc = repo_init_bare(path, &repo, err);
+	if (rc == 0)
+		rc = repo_remove_stale_locks(repo, err);
+	repo_free(repo);
+	free(path);
+	return rc == 0 ? signers_configure(home, err) : rc;
+}
+
+int setup_open(const struct home *home, struct identity **identity, struct err *err)
+{
+	struct err why = {.code = ERR_NONE};
+	int rc;
+
+	assert(home->lock_fd >= 0);
+	*identity = NULL;
+	if (!setup_done(home))
+		return err_set(err, ERR_GONE, "%s is not set up as an admin: run muster init",
+			       home->var);
+	if (identity_load(home->var_fd, ADMIN_KEY, identity, &why) != 0)
+		return err_set(
+			err, why.code == ERR_GONE ? ERR_REFUSED : why.code, "var/%s%s", why.text,
+			why.code == ERR_GONE ? " (restore it from a backup: without it no node "
+					       "trusts this admin)"
+					     : "");
+	rc = check_initfiles(home, *identity, err);
+	if (rc == 0)
+		rc = fs_remove_tree(home->var_fd, SOURCE_NEW, err);
+	if (rc == 0)
+		rc = open_releases(home, err);
+	if (rc != 0) {
+		identity_free(*identity);
+		*identity = NULL;
+	}
+	return rc;
+}

@@ -1,0 +1,222 @@
+/* What the admin shows: see show.h. */
+#include "admin/show.h"
+
+#include "config/merge.h"
+#include "crypto/encode.h"
+#include "repo/git.h"
+#include "repo/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *oid_json(const struct oid *oid)
+{
+	char hex[OID_HEX_SIZE];
+
+	return oid_is_zero(oid) ? json_null() : json_string(oid_hex(oid, hex));
+}
+
+static json_t *text_json(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+/* A finding may quote any bytes of a file; JSON takes UTF-8. */
+static json_t *any_text_json(const char *text)
+{
+	json_t *out = json_string(text);
+	char *copy;
+
+	if (out)
+		return out;
+	copy = text_copy(text);
+	for (char *p = copy; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	out = json_string(copy);
+	free(copy);
+	return out;
+}
+
+/* --- where it listens --- */
+
+static int cluster_of_commit(struct repo *repo, const struct oid *commit, struct cluster *out,
+			     struct err *err)
+{
+	struct fileset files = {0};
+	struct document *doc = NULL;
+	struct model *model = NULL;
+	int rc = tree_read_commit(repo, commit, &files, err);
+
+	if (rc == 0)
+		rc = merge_fileset(&files, &doc, &model, err);
+	if (rc == 0)
+		rc = cluster_read(doc, out, err);
+	document_free(doc);
+	model_free(model);
+	fileset_clear(&files);
+	return rc;
+}
+
+int show_cluster(const struct home *home, struct cluster *out, struct err *err)
+{
+	char *path = home_var(home, ADMIN_SOURCE);
+	struct admin_state state = {0};
+	struct repo *repo = NULL;
+	struct oid commit;
+	struct err none;
+	int rc = repo_open(path, &repo, err);
+
+	if (rc == 0 && state_read(home->var_fd, &state, &none) == 0 && state.has_published) {
+		rc = cluster_of_commit(repo, &state.source, out, &none);
+		state_clear(&state);
+		if (rc == 0)
+			goto out;
+		rc = 0; /* its history was rewritten and cleaned away: main it is */
+	}
+	if (rc == 0)
+		rc = repo_ref_get(repo, ADMIN_MAIN, &commit, err);
+	if (rc == 0)
+		rc = cluster_of_commit(repo, &commit, out, err);
+out:
+	state_clear(&state);
+	repo_free(repo);
+	free(path);
+	return rc == 0 ? 0 : err_prefix(err, "%s", ADMIN_SOURCE);
+}
+
+/* --- status --- */
+
+static json_t *published_json(const struct admin_state *state)
+{
+	json_t *roles = json_object();
+
+	for (size_t i = 0; i < state->role_count; i++) {
+		const struct state_role *role = state->roles + i;
+
+		/* fails only when memory is out */
+		(void)json_object_set_new(roles, role->name,
+					  json_pack("{s:o, s:I, s:b}", "release",
+						    oid_json(&role->release), "sequence",
+						    (json_int_t)role->sequence, "removed", role->removed));
+	}
+	return json_pack("{s:o, s:o, s:o}", "source", oid_json(&state->source), "at", text_json(state->at),
+			 "roles", roles);
+}
+
+static json_t *refused_json(const struct admin_state *state)
+{
+	json_t *reasons;
+
+	if (!state->has_refused)
+		return json_null();
+	reasons = json_array();
+	for (size_t i = 0; i < state->reason_count; i++)
+		(void)json_array_append_new(reasons, any_text_json(state->reasons[i])); /* only out of memory */
+	return json_pack("{s:o, s:o, s:s?, s:o}", "source", oid_json(&state->refused_source), "at",
+			 text_json(state->refused_at), "step", state->step, "reasons", reasons);
+}
+
+static const char *node_word(const struct node *node)
+{
+	const char *word = node_said(node, "state");
+
+	return *word ? word : "BOOTING";
+}
+
+static json_t *counts_json(struct serve *serve)
+{
+	struct registry *registry = serve_registry(serve);
+	json_t *counts = json_object();
+
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		const struct node *node = registry_at(registry, i);
+		const char *word = node->connected ? node_word(node) : "AWAY";
+		json_int_t count = json_integer_value(json_object_get(counts, word));
+
+		(void)json_object_set_new(counts, word, json_integer(count + 1)); /* only out of memory */
+	}
+	return counts;
+}
+
+json_t *show_status(const struct identity *identity, const struct admin *admin, struct serve *serve,
+		    const char *listen_host)
+{
+	const struct admin_state *state = admin_state(admin);
+	const char *failure = admin_failure(admin);
+	const struct oid *head = state->has_refused ? &state->refused_source : &state->source;
+	char listen[128];
+	struct buf id;
+	json_t *out;
+
+	buf_init(&id, CLUSTER_ID_HEX_SIZE);
+	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
+	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
+			oid_json(head), "published",
+			state->has_published ? published_json(state) : json_null(), "refused",
+			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
+			"nodes", counts_json(serve), "listen", listen, "ui", "version", PACKAGE_VERSION);
+	buf_clear(&id);
+	return out;
+}
+
+/* --- nodes --- */
+
+static json_t *rejected_json(const struct node *node)
+{
+	if (!*node_said(node, "rejected-release"))
+		return json_null();
+	return json_pack("{s:s, s:I, s:s, s:s}", "release", node_said(node, "rejected-release"), "sequence",
+			 (json_int_t)strtoll(node_said(node, "rejected-sequence"), NULL, 10), "step",
+			 node_said(node, "rejected-step"), "reason", node_said(node, "rejected-reason"));
+}
+
+static json_t *node_json(struct serve *serve, const struct node *node)
+{
+	char first[TEXT_TIME_MAX], last[TEXT_TIME_MAX];
+	struct oid release;
+	uint64_t head = serve_head(serve, node->role, &release);
+	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
+
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:n, s:o, s:b, s:o, s:o, s:[], s:o}", "name",
+			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
+			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
+			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "held",
+			 "rejected", rejected_json(node), "approved", true, "firstContact",
+			 text_json(text_time(node->first_contact, first)), "lastContact",
+			 text_json(text_time(node->last_contact, last)), "secretKeys", "version",
+			 text_json(node_said(node, "version")));
+}
+
+json_t *show_nodes(struct serve *serve)
+{
+	struct registry *registry = serve_registry(serve);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < registry_count(registry); i++)
+		(void)json_array_append_new(out, node_json(serve, registry_at(registry, i))); /* only out of memory */
+	return out;
+}
+
+json_t *show_publication(const struct publication *publication)
+{
+	json_t *roles = json_array(), *reasons = json_array();
+
+	for (size_t i = 0; i < publication->role_count; i++) {
+		const struct publication_role *role = publication->roles + i;
+
+		/* fails only when memory is out */
+		(void)json_array_append_new(
+			roles, json_pack("{s:s, s:o, s:I, s:b, s:b}", "role", role->name, "release",
+					 oid_json(&role->release), "sequence", (json_int_t)role->sequence,
+					 "changed", role->changed, "removed", role->removed));
+	}
+	for (size_t i = 0; i < publication->findings.count; i++)
+		(void)json_array_append_new(reasons, any_text_json(publication->findings.lines[i])); /* ditto */
+	return json_pack("{s:o, s:I, s:b, s:b, s:s?, s:o, s:o}", "source", oid_json(&publication->source),
+			 "commits", (json_int_t)publication->commits, "rewritten", publication->rewritten,
+			 "refused", publication->refused, "step", publication->step, "reasons", reasons,
+			 "roles", roles);
+}

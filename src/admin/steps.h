@@ -1,0 +1,70 @@
+/* The context of a publication and its steps, for the files of the steps only: see cycle.h. */
+#ifndef MUSTER_ADMIN_STEPS_H
+#define MUSTER_ADMIN_STEPS_H
+
+#include "admin/cycle.h"
+#include "admin/state.h"
+#include "config/cluster.h"
+#include "config/document.h"
+#include "config/model.h"
+#include "config/slice.h"
+#include "core/fileset.h"
+#include "repo/git.h"
+#include "repo/release.h"
+
+/*
+ * A role on its way through the steps: first those of the configuration, then (from sign on)
+ * removed ones.
+ */
+struct cycle_role {
+	char name[NAME_MAX_LEN + 1];
+	bool removed;         /* has a branch but is not in the configuration */
+	struct document *doc; /* slice: what the role gets */
+	struct fileset tree;  /* seal: as it will be released */
+	bool has_tip;
+	struct oid tip_oid; /* sign: the newest release, before and after */
+	struct release tip;
+	bool changed; /* sign made NEXT, publish moves the branch to it */
+	struct oid next_oid;
+	uint64_t next_sequence;
+};
+
+struct cycle {
+	const struct admin_input *in;
+	struct publication *out;
+	struct repo *source, *releases;
+	struct admin_state state; /* as it was read; empty when there was none */
+	char *made_by;            /* version and keys: others look again */
+
+	/* load */
+	struct fileset files; /* the commit's tree */
+	struct document *doc;
+	struct model *model;
+	char *author;  /* of the one commit that is published; NULL when it is not exactly one */
+	char *message; /* likewise */
+
+	/* check */
+	struct cluster cluster;
+
+	/* slice and on */
+	struct cycle_role *roles;
+	size_t role_count;
+};
+
+/*
+ * The steps. Each returns 0, or -1: with findings in cycle->out or an error REFUSED or CORRUPT, the
+ * commit is refused; with any other error the publication failed and may be tried again.
+ */
+int load(struct cycle *cycle, struct err *err);
+int check_commit(struct cycle *cycle, struct err *err); /* the step check */
+int seal(struct cycle *cycle, struct err *err);
+int sign(struct cycle *cycle, struct err *err);
+int publish(struct cycle *cycle, struct err *err);
+
+/* Cuts the slices; the work of the step slice, whose name config/slice.c has. */
+int cut(struct cycle *cycle, struct err *err);
+
+/* Frees what the context holds. */
+void cycle_clear(struct cycle *cycle);
+
+#endif

@@ -1,0 +1,233 @@
+/* Packs, built once: see packcache.h. */
+#include "channel/packcache.h"
+
+#include "core/limits.h"
+#include "core/loop.h"
+#include "core/text.h"
+#include "repo/pack.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+struct entry {
+	struct entry *next; /* newest use first */
+	struct packcache *cache;
+	struct oid tip, common;
+	bool has_common;
+	bool ready;
+	struct err err; /* why it could not be built */
+	struct buf pack;
+	struct pack_ticket *tickets;
+};
+
+struct pack_ticket {
+	struct pack_ticket *next;
+	struct entry *entry;
+	pack_ready_fn *ready; /* NULL once called */
+	void *arg;
+};
+
+struct packcache {
+	uv_loop_t *loop;
+	char *path;
+	struct repo *repo; /* only the worker touches it, and there is one at a time */
+	struct entry *first;
+	struct entry *building;
+	bool closing;
+	struct packcache_stats stats;
+};
+
+struct packcache *packcache_new(uv_loop_t *loop, const char *repo_path)
+{
+	struct packcache *cache = mem_new(1, sizeof(*cache));
+
+	cache->loop = loop;
+	cache->path = text_copy(repo_path);
+	return cache;
+}
+
+static void entry_remove(struct entry *entry)
+{
+	struct entry **link = &entry->cache->first;
+
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
+	entry->cache->stats.bytes -= entry->pack.len;
+	buf_clear(&entry->pack);
+	free(entry);
+}
+
+/* Lets go of what no one uses, oldest use first, until the rest is within the limit. */
+static void trim(struct packcache *cache)
+{
+	while (cache->stats.bytes > LIMIT_PACK_CACHE) {
+		struct entry *oldest = NULL;
+
+		for (struct entry *e = cache->first; e; e = e->next)
+			if (e->ready && !e->tickets)
+				oldest = e;
+		if (!oldest)
+			return;
+		entry_remove(oldest);
+	}
+}
+
+static void build(void *arg)
+{
+	struct entry *entry = arg;
+	struct packcache *cache = entry->cache;
+	int rc = cache->repo ? 0 : repo_open(cache->path, &cache->repo, &entry->err);
+
+	if (rc == 0)
+		(void)pack_build(cache->repo, &entry->tip, entry->has_common ? &entry->common : NULL,
+				 &entry->pack, &entry->err); /* the code of ERR tells */
+}
+
+static void build_next(struct packcache *cache);
+
+static void cache_release(struct packcache *cache)
+{
+	while (cache->first)
+		entry_remove(cache->first);
+	repo_free(cache->repo);
+	free(cache->path);
+	free(cache);
+}
+
+static void answer(struct entry *entry)
+{
+	bool good = entry->err.code == ERR_NONE;
+
+	for (bool again = true; again;) {
+		again = false;
+		for (struct pack_ticket *t = entry->tickets; t && !again; t = t->next) {
+			pack_ready_fn *ready = t->ready;
+
+			if (!ready)
+				continue;
+			t->ready = NULL;
+			ready(t->arg, good ? entry->pack.data : NULL, entry->pack.len, &entry->err);
+			again = true; /* it may have given its ticket back */
+		}
+	}
+}
+
+static void on_built(void *arg)
+{
+	struct entry *entry = arg;
+	struct packcache *cache = entry->cache;
+
+	cache->building = NULL;
+	if (cache->closing) {
+		cache_release(cache);
+		return;
+	}
+	cache->stats.built++;
+	cache->stats.bytes += entry->pack.len;
+	answer(entry);
+	entry->ready = true;
+	if (entry->err.code != ERR_NONE && !entry->tickets)
+		entry_remove(entry); /* who asks next tries again */
+	trim(cache);
+	build_next(cache);
+}
+
+static void build_next(struct packcache *cache)
+{
+	struct entry *waiting = NULL;
+
+	if (cache->building)
+		return;
+	for (struct entry *e = cache->first; e; e = e->next)
+		if (!e->ready)
+			waiting = e;
+	if (!waiting)
+		return;
+	cache->building = waiting;
+	loop_work(cache->loop, build, on_built, waiting);
+}
+
+static struct entry *find(struct packcache *cache, const struct oid *tip, const struct oid *common)
+{
+	for (struct entry **link = &cache->first; *link; link = &(*link)->next) {
+		struct entry *e = *link;
+
+		if (oid_equal(&e->tip, tip) && e->has_common == (common != NULL) &&
+		    (!common || oid_equal(&e->common, common)) && e->err.code == ERR_NONE) {
+			*link = e->next;
+			e->next = cache->first;
+			cache->first = e;
+			return e;
+		}
+	}
+	return NULL;
+}
+
+struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip,
+				  const struct oid *common, pack_ready_fn *ready, void *arg)
+{
+	struct pack_ticket *ticket = mem_new(1, sizeof(*ticket));
+	struct entry *entry = find(cache, tip, common);
+
+	if (entry) {
+		cache->stats.hits++;
+	} else {
+		entry = mem_new(1, sizeof(*entry));
+		entry->cache = cache;
+		entry->tip = *tip;
+		entry->has_common = common != NULL;
+		if (common)
+			entry->common = *common;
+		buf_init(&entry->pack, LIMIT_PACK_SIZE);
+		entry->next = cache->first;
+		cache->first = entry;
+	}
+	*ticket = (struct pack_ticket){
+		.next = entry->tickets,
+		.entry = entry,
+		.ready = entry->ready ? NULL : ready,
+		.arg = arg,
+	};
+	entry->tickets = ticket;
+	build_next(cache);
+	return ticket;
+}
+
+const uint8_t *packcache_pack(const struct pack_ticket *ticket, size_t *size)
+{
+	*size = ticket->entry->pack.len;
+	return ticket->entry->ready ? ticket->entry->pack.data : NULL;
+}
+
+void packcache_give_back(struct pack_ticket *ticket)
+{
+	struct packcache *cache;
+	struct pack_ticket **link;
+
+	if (!ticket)
+		return;
+	cache = ticket->entry->cache;
+	link = &ticket->entry->tickets;
+	while (*link != ticket)
+		link = &(*link)->next;
+	*link = ticket->next;
+	if (ticket->entry->err.code != ERR_NONE && ticket->entry->ready && !ticket->entry->tickets)
+		entry_remove(ticket->entry); /* who asks next tries again */
+	free(ticket);
+	trim(cache);
+}
+
+void packcache_stats(const struct packcache *cache, struct packcache_stats *out)
+{
+	*out = cache->stats;
+}
+
+void packcache_free(struct packcache *cache)
+{
+	if (!cache)
+		return;
+	cache->closing = true;
+	if (!cache->building)
+		cache_release(cache);
+}

@@ -1,0 +1,55 @@
+/* muster check: the work tree, or a revision, as a publication would check it. */
+#include "admin/trial.h"
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct option options[] = {{"role", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+
+static int report(const struct trial *trial, const char *role, struct err *err)
+{
+	for (size_t i = 0; i < trial->findings.count; i++)
+		cli_field(trial->findings.lines[i], 0);
+	if (trial->findings.count > 0) {
+		(void)err_set(err, ERR_REFUSED, "%zu finding%s: it would not be published",
+			      trial->findings.count, trial->findings.count == 1 ? "" : "s");
+		return CLI_FAILED;
+	}
+	for (size_t i = 0; role && i < trial->role_count; i++)
+		if (strcmp(trial->roles[i].name, role) == 0)
+			role = NULL;
+	if (role) {
+		(void)err_set(err, ERR_REFUSED, "there is no role %s in this configuration", role);
+		return CLI_FAILED;
+	}
+	return CLI_DONE;
+}
+
+int cmd_check(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	const char *role = NULL;
+	struct identity *identity = NULL;
+	struct fileset files = {0};
+	struct trial trial = {.role_count = 0};
+	int option, rc;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 'r' || role)
+			return cli_usage(err, "wrong option or an option twice");
+		role = optarg;
+	}
+	if (argc - optind > 1)
+		return cli_usage(err, "check takes one revision");
+	if (cli_open(cli, err) != 0 || cli_identity(cli, &identity, err) != 0)
+		return CLI_FAILED;
+	rc = trial_files(cli->home, argv[optind], &files, err);
+	if (rc == 0)
+		rc = trial_run(cli->home, identity, &files, &trial, err);
+	rc = rc == 0 ? report(&trial, role, err) : CLI_FAILED;
+	trial_clear(&trial);
+	fileset_clear(&files);
+	identity_free(identity);
+	return rc;
+}

@@ -1,0 +1,215 @@
+/* muster commit: check, commit, publish, and on request wait until the nodes run it. */
+#include "admin/trial.h"
+#include "cli/cli.h"
+#include "cli/follow.h"
+#include "control/client.h"
+#include "core/limits.h"
+#include "repo/source.h"
+#include "repo/tree.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_ALLOW_SHRINK = 256, OPTION_WAIT, OPTION_JSON, WAIT_DEFAULT = 60000 /* milliseconds */ };
+
+static const struct option options[] = {
+	{"message", required_argument, NULL, 'm'},
+	{"allow-shrink", no_argument, NULL, OPTION_ALLOW_SHRINK},
+	{"wait", optional_argument, NULL, OPTION_WAIT},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{NULL, 0, NULL, 0},
+};
+
+struct asked {
+	const char *message;
+	bool allow_shrink;
+	bool wait;
+	bool json;
+	unsigned wait_ms;
+	char **paths;
+	size_t path_count;
+};
+
+static int parse(int argc, char **argv, struct asked *asked, struct err *err)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "m:", options, NULL)) != -1) {
+		if (option == 'm' && !asked->message)
+			asked->message = optarg;
+		else if (option == OPTION_ALLOW_SHRINK)
+			asked->allow_shrink = true;
+		else if (option == OPTION_JSON)
+			asked->json = true;
+		else if (option == OPTION_WAIT)
+			asked->wait = true;
+		else
+			return cli_usage(err, "wrong option or an option twice");
+		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->wait_ms) != 0)
+			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
+	}
+	asked->paths = argv + optind;
+	asked->path_count = (size_t)(argc - optind);
+	return CLI_DONE;
+}
+
+/* --- the check before --- */
+
+static bool is_asked(const struct asked *asked, const char *path)
+{
+	for (size_t i = 0; i < asked->path_count; i++) {
+		size_t n = strlen(asked->paths[i]);
+
+		while (n > 0 && asked->paths[i][n - 1] == '/')
+			n--;
+		if (strncmp(path, asked->paths[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))
+			return true;
+	}
+	return asked->path_count == 0;
+}
+
+static int take(struct fileset *to, const struct fileset *from, const struct asked *asked, bool wanted,
+		struct err *err)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct file *f = from->files + i;
+
+		if (is_asked(asked, f->path) == wanted &&
+		    fileset_add(to, f->path, f->mode, f->data, f->size, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What the commit would hold: the last one, and of the work tree what was asked for. */
+static int would_be(struct repo *repo, const struct asked *asked, struct fileset *out, struct err *err)
+{
+	struct fileset work = {0}, last = {0};
+	struct oid head;
+	int rc = source_read(repo, &work, err);
+
+	if (rc == 0 && asked->path_count > 0)
+		rc = repo_ref_get(repo, ADMIN_MAIN, &head, err);
+	if (rc == 0 && asked->path_count > 0)
+		rc = tree_read_commit(repo, &head, &last, err);
+	if (rc == 0)
+		rc = take(out, &last, asked, false, err);
+	if (rc == 0)
+		rc = take(out, &work, asked, true, err);
+	fileset_clear(&work);
+	fileset_clear(&last);
+	return rc;
+}
+
+static int check_before(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
+{
+	struct identity *identity = NULL;
+	struct fileset files = {0};
+	struct trial trial = {.role_count = 0};
+	int rc = cli_identity(cli, &identity, err);
+
+	if (rc == 0)
+		rc = would_be(repo, asked, &files, err);
+	if (rc == 0)
+		rc = trial_run(cli->home, identity, &files, &trial, err);
+	for (size_t i = 0; rc == 0 && i < trial.findings.count; i++)
+		cli_field(trial.findings.lines[i], 0);
+	if (rc == 0 && trial.findings.count > 0)
+		rc = err_set(err, ERR_REFUSED, "%zu finding%s: nothing was committed", trial.findings.count,
+			     trial.findings.count == 1 ? "" : "s");
+	trial_clear(&trial);
+	fileset_clear(&files);
+	identity_free(identity);
+	return rc;
+}
+
+/* --- the commit --- */
+
+static int make_commit(struct repo *repo, const struct asked *asked, bool *changed, struct oid *commit,
+		       struct err *err)
+{
+	struct source_person who = {0};
+	char *message = text_format("%s%s", asked->message ? asked->message : "Change the configuration",
+				    asked->allow_shrink ? "\n\nMuster-Allow-Shrink: yes\n" : "\n");
+	const struct source_commit what = {.who = &who,
+					   .message = message,
+					   .paths = (const char *const *)asked->paths,
+					   .path_count = asked->path_count};
+	int rc = source_person(repo, &who, err);
+
+	if (rc == 0)
+		rc = source_commit(repo, &what, changed, commit, err);
+	source_person_clear(&who);
+	free(message);
+	return rc;
+}
+
+/* --- the publication --- */
+
+/* By the daemon, which tells the nodes; without one in this process. */
+static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t **out, struct err *err)
+{
+	char hex[OID_HEX_SIZE];
+	int rc = cli_ask(cli, CONTROL_ADMIN,
+			 json_pack("{s:s, s:s}", "do", "publish", "commit", oid_hex(commit, hex)),
+			 WAIT_PUBLISH, out, err);
+
+	if (rc != CLI_NO_DAEMON)
+		return rc;
+	if (cli_publish_here(cli, commit, out, err) != 0)
+		return CLI_FAILED;
+	if (!wait)
+		return CLI_DONE;
+	(void)err_set(err, ERR_GONE, "published, but no daemon runs that would tell the nodes: start musterd --admin");
+	return CLI_NO_DAEMON;
+}
+
+static int commit_and_publish(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
+{
+	bool changed = false;
+	struct oid commit;
+	json_t *publication = NULL;
+	char hex[OID_HEX_SIZE];
+	int rc;
+
+	if (check_before(cli, repo, asked, err) != 0 ||
+	    make_commit(repo, asked, &changed, &commit, err) != 0)
+		return CLI_FAILED;
+	if (!changed) {
+		(void)puts("nothing to commit"); /* checked at exit */
+		return CLI_DONE;
+	}
+	if (!asked->json)
+		(void)printf("commit %.12s\n", oid_hex(&commit, hex)); /* checked at exit */
+	rc = publish(cli, &commit, asked->wait, &publication, err);
+	if (publication && cli_verdict(publication, err) != CLI_DONE)
+		rc = CLI_FAILED;
+	else if (publication && asked->json)
+		(void)cli_print_json(publication, err); /* checked at exit */
+	else if (publication)
+		cli_print_roles(publication);
+	if (rc == CLI_DONE && asked->wait)
+		rc = follow_publication(cli, publication, asked->wait_ms, err);
+	json_decref(publication);
+	return rc;
+}
+
+int cmd_commit(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	struct asked asked = {.wait_ms = WAIT_DEFAULT};
+	struct repo *repo = NULL;
+	char *path;
+	int rc = parse(argc, argv, &asked, err);
+
+	if (rc != CLI_DONE)
+		return rc;
+	if (cli_open(cli, err) != 0)
+		return CLI_FAILED;
+	path = home_var(cli->home, ADMIN_SOURCE);
+	rc = repo_open(path, &repo, err) == 0 ? commit_and_publish(cli, repo, &asked, err) : CLI_FAILED;
+	repo_free(repo);
+	free(path);
+	return rc;
+}

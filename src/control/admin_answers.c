@@ -1,0 +1,81 @@
+/* What the admin's control socket answers: status, nodes, publish. */
+#include "control/answers.h"
+
+#include "admin/show.h"
+
+#include <string.h>
+
+static json_t *nodes_document(void *arg)
+{
+	struct admin_answers *answers = arg;
+
+	return json_pack("{s:I, s:o}", "version", (json_int_t)answers->waiters.version, "nodes",
+			 show_nodes(answers->serve));
+}
+
+static json_t *status_document(struct admin_answers *answers)
+{
+	json_t *admin = show_status(answers->identity, answers->admin, answers->serve, answers->listen_host);
+	json_t *both;
+
+	if (!answers->runtime)
+		return admin;
+	both = runtime_status(answers->runtime);
+	(void)json_object_set_new(both, "adminNode", admin); /* only out of memory */
+	return both;
+}
+
+static void on_published(void *arg, const struct publication *publication, const struct err *err)
+{
+	struct client *client = arg;
+
+	if (publication)
+		client_answer(client, show_publication(publication));
+	else
+		client_refuse(client, err->code, err->text);
+}
+
+static void answer_publish(struct admin_answers *answers, struct client *client, const json_t *request)
+{
+	const char *hex = json_string_value(json_object_get(request, "commit"));
+	struct oid commit;
+
+	if (hex && oid_parse(hex, &commit) != 0)
+		client_refuse(client, ERR_CORRUPT, "the commit is no object id");
+	else
+		admin_publish(answers->admin, hex ? &commit : NULL, on_published, client);
+}
+
+void admin_answer(void *arg, struct client *client, const json_t *request)
+{
+	struct admin_answers *answers = arg;
+	const char *what = json_string_value(json_object_get(request, "do"));
+
+	if (!what || !answers->serve || !answers->admin)
+		client_refuse(client, ERR_RETRY, "the admin is starting");
+	else if (strcmp(what, "status") == 0)
+		client_answer(client, status_document(answers));
+	else if (strcmp(what, "publish") == 0)
+		answer_publish(answers, client, request);
+	else if (strcmp(what, "nodes") != 0)
+		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
+	else if (!waiters_add(&answers->waiters, client, request))
+		client_answer(client, nodes_document(answers));
+}
+
+void admin_client_gone(void *arg, struct client *client)
+{
+	struct admin_answers *answers = arg;
+
+	waiters_forget(&answers->waiters, client);
+	if (answers->admin)
+		admin_forget(answers->admin, client);
+}
+
+void admin_changed(void *arg)
+{
+	struct admin_answers *answers = arg;
+
+	if (answers->serve)
+		waiters_wake(&answers->waiters, nodes_document, answers);
+}

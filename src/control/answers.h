@@ -1,0 +1,46 @@
+/* What the control sockets answer: admin_answers.c for the admin half, node_answers.c for the node half. */
+#ifndef MUSTER_CONTROL_ANSWERS_H
+#define MUSTER_CONTROL_ANSWERS_H
+
+#include "admin/admin.h"
+#include "admin/serve.h"
+#include "control/server.h"
+#include "node/runtime.h"
+
+/* Clients that wait until a document changes: a request with "after" below the version waits for the next. */
+struct waiters {
+	struct client **list;
+	size_t count;
+	uint64_t version; /* of the document, from 1 */
+};
+
+/* True when the client was made to wait. */
+bool waiters_add(struct waiters *waiters, struct client *client, const json_t *request);
+/* The document changed: a new version, and each waiter is answered with what MAKE gives. */
+void waiters_wake(struct waiters *waiters, json_t *(*make)(void *arg), void *arg);
+void waiters_forget(struct waiters *waiters, const struct client *client);
+void waiters_clear(struct waiters *waiters);
+
+struct admin_answers {
+	struct admin *admin;
+	struct serve *serve;
+	const struct identity *identity;
+	const char *listen_host;
+	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
+	struct waiters waiters;
+};
+
+struct node_answers {
+	struct runtime *runtime;
+	struct waiters waiters;
+};
+
+/* Both fit struct server's calls; ARG is one of the above. */
+void admin_answer(void *arg, struct client *client, const json_t *request);
+void admin_client_gone(void *arg, struct client *client);
+void admin_changed(void *arg);
+void node_answer(void *arg, struct client *client, const json_t *request);
+void node_client_gone(void *arg, struct client *client);
+void node_changed(void *arg);
+
+#endif

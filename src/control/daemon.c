@@ -1,0 +1,258 @@
+/* A daemon, from start to stop: see daemon.h. */
+#include "control/daemon.h"
+
+#include "admin/setup.h"
+#include "admin/show.h"
+#include "admin/trial.h"
+#include "control/answers.h"
+#include "control/client.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/proc.h"
+#include "core/text.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
+enum { SIGNAL_COUNT = sizeof(signal_numbers) / sizeof(signal_numbers[0]) };
+
+struct daemon {
+	uv_loop_t loop;
+	struct home *home;
+	const struct daemon_options *options;
+	struct proc *proc;
+	uv_signal_t signals[SIGNAL_COUNT];
+	bool signals_open;
+	bool stopping;
+
+	struct identity *identity;
+	struct cluster cluster; /* where this admin is reached */
+	struct admin_answers admin;
+	struct server *admin_server;
+
+	struct node_answers node;
+	struct server *node_server;
+};
+
+static void daemon_stop(struct daemon *daemon)
+{
+	if (daemon->stopping)
+		return;
+	daemon->stopping = true;
+	server_stop(daemon->admin_server);
+	server_stop(daemon->node_server);
+	if (daemon->admin.admin)
+		admin_stop(daemon->admin.admin);
+	serve_stop(daemon->admin.serve);
+	runtime_stop(daemon->node.runtime);
+	daemon->admin.admin = NULL;
+	daemon->admin.serve = NULL;
+	daemon->admin.runtime = daemon->node.runtime = NULL;
+	proc_free(daemon->proc);
+	for (int i = 0; daemon->signals_open && i < SIGNAL_COUNT; i++)
+		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+
+	if (number == SIGHUP) {
+		log_notice("daemon", "", "settings are read again");
+		if (daemon->node.runtime)
+			runtime_reload(daemon->node.runtime);
+		return;
+	}
+	log_notice("daemon", "", "stopping on signal %d", number);
+	daemon_stop(daemon);
+}
+
+static void open_signals(struct daemon *daemon)
+{
+	for (int i = 0; i < SIGNAL_COUNT; i++) {
+		(void)uv_signal_init(&daemon->loop, &daemon->signals[i]); /* never fails after the first */
+		daemon->signals[i].data = daemon;
+		(void)uv_signal_start(&daemon->signals[i], on_signal, signal_numbers[i]); /* a valid number */
+	}
+	daemon->signals_open = true;
+	(void)signal(SIGPIPE, SIG_IGN); /* a valid number */
+}
+
+/* --- the admin half --- */
+
+static void on_published(void *arg, const struct publication *publication)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->admin.serve)
+		serve_published(daemon->admin.serve, publication);
+	admin_changed(&daemon->admin);
+}
+
+static void on_nodes_changed(void *arg)
+{
+	admin_changed(&((struct daemon *)arg)->admin);
+}
+
+static int admin_open(struct daemon *daemon, struct err *err)
+{
+	const struct setup_options fresh = {.host = NULL};
+	struct findings findings = {0};
+
+	if (!setup_done(daemon->home)) {
+		int rc = setup_init(daemon->home, &fresh, &findings, NULL, err);
+
+		for (size_t i = 0; i < findings.count; i++)
+			log_error("setup", "", "%s", findings.lines[i]);
+		findings_clear(&findings);
+		if (rc != 0)
+			return -1;
+		log_notice("setup", daemon->home->var, "set up a new admin home");
+	}
+	return setup_open(daemon->home, &daemon->identity, err);
+}
+
+static int admin_half(struct daemon *daemon, struct err *err)
+{
+	const char *listen_host;
+	char *path = home_run(daemon->home, CONTROL_ADMIN);
+	int rc = show_cluster(daemon->home, &daemon->cluster, err);
+
+	listen_host = daemon->cluster.listen_host ? daemon->cluster.listen_host : "0.0.0.0";
+	daemon->admin.identity = daemon->identity;
+	daemon->admin.listen_host = listen_host;
+	if (rc == 0)
+		rc = serve_start(&daemon->loop, daemon->home, daemon->identity, listen_host,
+				 daemon->cluster.port, on_nodes_changed, daemon, &daemon->admin.serve, err);
+	if (rc == 0)
+		rc = admin_start(&daemon->loop, daemon->home, daemon->identity, on_published, daemon,
+				 &daemon->admin.admin, err);
+	if (rc == 0)
+		rc = server_start(&daemon->loop, path, admin_answer, admin_client_gone, &daemon->admin,
+				  &daemon->admin_server, err);
+	if (rc == 0)
+		log_notice("serve", "", "admin listens on %s port %u", listen_host,
+			   serve_port(daemon->admin.serve));
+	free(path);
+	return rc;
+}
+
+/* --- the node half --- */
+
+/* In a process that is both, the node joins its own admin over loopback. */
+static void join_self(struct daemon *daemon, struct cluster *own)
+{
+	struct keystore *keystore = keystore_for(daemon->identity, daemon->options->role);
+	struct buf text;
+
+	buf_init(&text, LIMIT_SMALL_FILE);
+	keystore_format(keystore, &text);
+	keystore_free(keystore);
+	*own = (struct cluster){.host = text_copy("127.0.0.1"),
+				.port = serve_port(daemon->admin.serve),
+				.keystore = text_copy(buf_text(&text))};
+	crypto_wipe(text.data, text.len);
+	buf_clear(&text);
+}
+
+static void on_node_changed(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	node_changed(&daemon->node);
+}
+
+static int node_half(struct daemon *daemon, struct err *err)
+{
+	struct cluster own = {0};
+	struct runtime_options options = {.name = daemon->options->name,
+					  .role = daemon->options->role,
+					  .force_reload = daemon->options->force_reload};
+	char *path = home_run(daemon->home, CONTROL_NODE);
+	int rc;
+
+	if (daemon->options->admin) {
+		join_self(daemon, &own);
+		options.cluster = &own;
+	}
+	rc = runtime_start(&daemon->loop, daemon->home, &options, daemon->proc, on_node_changed, daemon,
+			   &daemon->node.runtime, err);
+	if (rc == 0)
+		rc = server_start(&daemon->loop, path, node_answer, node_client_gone, &daemon->node,
+				  &daemon->node_server, err);
+	if (rc == 0)
+		log_notice("node", options.name, "runs in role %s", options.role);
+	if (daemon->options->admin)
+		daemon->admin.runtime = daemon->node.runtime;
+	cluster_clear(&own);
+	free(path);
+	return rc;
+}
+
+/* --- both --- */
+
+static int daemon_start(struct daemon *daemon, struct err *err)
+{
+	if (proc_start(&daemon->proc, err) != 0)
+		return -1;
+	if (home_lock(daemon->home, err) != 0)
+		return -1;
+	if (daemon->options->admin && admin_open(daemon, err) != 0)
+		return -1;
+	open_signals(daemon);
+	if (proc_attach(daemon->proc, &daemon->loop, err) != 0)
+		return -1;
+	if (daemon->options->admin && admin_half(daemon, err) != 0)
+		return -1;
+	return daemon->options->role ? node_half(daemon, err) : 0;
+}
+
+int daemon_check_admin(struct home *home, char **verdict, struct err *err)
+{
+	struct identity *identity = NULL;
+	struct fileset files = {0};
+	struct trial trial = {.role_count = 0};
+	int rc;
+
+	if (!setup_done(home)) {
+		*verdict = text_format("%s would be set up as a new admin home", home->var);
+		return 0;
+	}
+	rc = identity_load(home->var_fd, ADMIN_KEY, &identity, err);
+	if (rc == 0)
+		rc = trial_files(home, "main", &files, err);
+	if (rc == 0)
+		rc = trial_run(home, identity, &files, &trial, err);
+	if (rc == 0 && trial.findings.count > 0)
+		rc = err_set(err, ERR_REFUSED, "main does not pass the checks: %s", trial.findings.lines[0]);
+	if (rc == 0)
+		*verdict = text_format("the admin would publish main for %zu roles", trial.role_count);
+	trial_clear(&trial);
+	fileset_clear(&files);
+	identity_free(identity);
+	return rc;
+}
+
+int daemon_run(struct home *home, const struct daemon_options *options, struct err *err)
+{
+	struct daemon daemon = {.home = home, .options = options};
+	int rc;
+
+	daemon.admin.waiters.version = daemon.node.waiters.version = 1;
+	if (uv_loop_init(&daemon.loop) != 0)
+		return err_set(err, ERR_RETRY, "the event loop cannot be made");
+	rc = daemon_start(&daemon, err);
+	if (rc != 0)
+		daemon_stop(&daemon);
+	(void)uv_run(&daemon.loop, UV_RUN_DEFAULT); /* until nothing is left */
+	(void)uv_loop_close(&daemon.loop);	    /* busy only when something leaked */
+	waiters_clear(&daemon.admin.waiters);
+	waiters_clear(&daemon.node.waiters);
+	if (daemon.cluster.host)
+		cluster_clear(&daemon.cluster);
+	identity_free(daemon.identity);
+	home_unlock(home);
+	return rc;
+}

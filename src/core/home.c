@@ -1,0 +1,126 @@
+/* The home of a daemon: see home.h. */
+#include "core/home.h"
+
+#include "core/fs.h"
+#include "core/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define LOCK_FILE "lock"
+
+int home_init(struct home *home, const char *home_option, struct err *err)
+{
+	const char *root = home_option ? home_option : getenv("MUSTER_HOME");
+	char cwd[PATH_MAX];
+	const char *slash = "/";
+
+	*home = (struct home){.etc_fd = -1, .var_fd = -1, .run_fd = -1, .lock_fd = -1};
+	if (!root || !*root) {
+		home->etc = text_copy(MUSTER_ETC);
+		home->var = text_copy(MUSTER_VAR);
+		home->run = text_copy(MUSTER_RUN);
+		return 0;
+	}
+	cwd[0] = '\0';
+	if (root[0] == '/')
+		slash = "";
+	else if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(err, "current folder");
+	home->etc = text_format("%s%s%s/etc", cwd, slash, root);
+	home->var = text_format("%s%s%s/var", cwd, slash, root);
+	home->run = text_format("%s%s%s/run", cwd, slash, root);
+	return 0;
+}
+
+static int open_one(const char *path, bool make, mode_t mode, int *fd, struct err *err)
+{
+	if (make && fs_make_dirs(AT_FDCWD, path, mode, err) != 0)
+		return -1;
+	return fs_open_dir(AT_FDCWD, path, fd, err);
+}
+
+int home_open(struct home *home, bool make, struct err *err)
+{
+	if (open_one(home->etc, make, 0755, &home->etc_fd, err) != 0 ||
+	    open_one(home->var, make, 0700, &home->var_fd, err) != 0 ||
+	    open_one(home->run, make, 0755, &home->run_fd, err) != 0)
+		return err_prefix(err, "home");
+	if (make && faccessat(home->var_fd, ".", W_OK, AT_EACCESS) != 0)
+		return err_sys(err, "home: %s is not writable", home->var);
+	return 0;
+}
+
+int home_lock(struct home *home, struct err *err)
+{
+	int fd = openat(home->var_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char text[32] = "";
+
+	if (fd < 0)
+		return err_sys(err, "%s/%s", home->var, LOCK_FILE);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		int number = errno;
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+
+		(void)close(fd); /* only read */
+		errno = number;
+		if (number != EWOULDBLOCK)
+			return err_sys(err, "%s/%s", home->var, LOCK_FILE);
+		text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
+		return err_set(err, ERR_REFUSED, "%s is in use by process %s: stop that one first",
+			       home->var, *text ? text : "(unknown)");
+	}
+	(void)snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	/* the number is only for the sentence above: the lock is what counts */
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, strlen(text), 0) < 0)
+		errno = 0;
+	home->lock_fd = fd;
+	return 0;
+}
+
+void home_unlock(struct home *home)
+{
+	if (home->lock_fd >= 0)
+		(void)close(home->lock_fd); /* the lock goes with it */
+	home->lock_fd = -1;
+}
+
+char *home_etc(const struct home *home, const char *path)
+{
+	return text_format("%s/%s", home->etc, path);
+}
+
+char *home_var(const struct home *home, const char *path)
+{
+	return text_format("%s/%s", home->var, path);
+}
+
+char *home_run(const struct home *home, const char *path)
+{
+	return text_format("%s/%s", home->run, path);
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd); /* a folder */
+	*fd = -1;
+}
+
+void home_clear(struct home *home)
+{
+	home_unlock(home);
+	close_one(&home->etc_fd);
+	close_one(&home->var_fd);
+	close_one(&home->run_fd);
+	free(home->etc);
+	free(home->var);
+	free(home->run);
+	home->etc = home->var = home->run = NULL;
+}

@@ -1,0 +1,31 @@
+/*
+ * The home of a daemon: etc/, var/ and run/. With --home H or MUSTER_HOME they are H/etc, H/var, H/run; else the
+ * folders that configure was told.
+ */
+#ifndef MUSTER_CORE_HOME_H
+#define MUSTER_CORE_HOME_H
+
+#include "core/err.h"
+
+#include <stdbool.h>
+
+struct home {
+	char *etc, *var, *run;	     /* absolute paths */
+	int etc_fd, var_fd, run_fd; /* -1 while not open */
+	int lock_fd;		     /* -1 while not locked */
+};
+
+/* Resolves the paths; HOME_OPTION may be NULL (then MUSTER_HOME, then the built-in folders). Opens nothing. */
+int home_init(struct home *home, const char *home_option, struct err *err);
+/* Opens the three folders. With MAKE makes them (var and run 0700) first. */
+int home_open(struct home *home, bool make, struct err *err);
+/* Takes the lock of the home, or says who has it (REFUSED). It goes with the process. */
+int home_lock(struct home *home, struct err *err);
+void home_unlock(struct home *home);
+/* "VAR/…" etc. as a new string. */
+char *home_etc(const struct home *home, const char *path);
+char *home_var(const struct home *home, const char *path);
+char *home_run(const struct home *home, const char *path);
+void home_clear(struct home *home);
+
+#endif

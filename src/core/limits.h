@@ -1,0 +1,52 @@
+/* Every limit on what comes from outside, with its unit and its reason. */
+#ifndef MUSTER_CORE_LIMITS_H
+#define MUSTER_CORE_LIMITS_H
+
+/* --- trees and releases --- */
+#define LIMIT_FILE_SIZE (64u << 20)	/* bytes of one file: the largest known configuration is 10 MB */
+#define LIMIT_TREE_SIZE (256u << 20)	/* bytes of all files of a tree: several such files and templates */
+#define LIMIT_TREE_FILES 10000u		/* files of a tree */
+#define LIMIT_PATH 255u			/* bytes of a path in a tree: below what any file system takes */
+#define LIMIT_COMMIT_SIZE (64u << 10)	/* bytes of a raw commit: a long message and a signature */
+#define LIMIT_RELEASE_KEYS 8u		/* keys in Muster-Keys: two while rotating, room for overlap */
+#define LIMIT_PACK_SIZE (512u << 20)	/* bytes of a pack a node takes */
+#define LIMIT_PACK_OBJECTS 1000000u	/* objects of a pack: 100,000 releases and their trees */
+
+/* --- configuration --- */
+#define LIMIT_XML_SIZE LIMIT_FILE_SIZE	/* bytes of one XML file */
+#define LIMIT_XML_DEPTH 128u		/* elements within each other: the deepest known is 20 */
+#define LIMIT_XML_FILES 1000u		/* XML files of one configuration */
+#define LIMIT_FINDINGS 1000u		/* findings a check lists before it stops */
+
+/* --- small files of ours --- */
+#define LIMIT_SMALL_FILE (1u << 20)	/* bytes of state, keys, params, cluster files */
+
+/* --- channel --- */
+#define LIMIT_CONTROL_MESSAGE (16u << 10) /* bytes of one control message: a verb and some values */
+#define LIMIT_PEERS 20000u		/* open connections at the admin, below its descriptors */
+#define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each */
+#define LIMIT_PEER_INPUT (256u << 10)	/* bytes received and not yet handled, for each peer */
+#define LIMIT_PEER_OUTPUT (1u << 20)	/* bytes sealed and not yet sent before a sender pauses, for each peer */
+#define LIMIT_WANT_REQUEST (64u << 10)	/* bytes of one upload-pack negotiation round */
+#define LIMIT_HAVES 4096u		/* haves in one upload-pack conversation */
+#define LIMIT_PACK_CACHE (64u << 20)	/* bytes of packs kept at the admin beside those being sent */
+#define LIMIT_NODES 50000u		/* nodes the registry keeps */
+
+/* --- waits, in milliseconds --- */
+#define WAIT_HANDSHAKE 10000u		/* TCP accepted to handshake done: a slow link takes a second */
+#define WAIT_CONNECT 10000u		/* name lookup and TCP connect */
+#define WAIT_FETCH 120000u		/* one fetch conversation, all of it */
+#define WAIT_PING 20000u		/* silence before a node sends ping */
+#define WAIT_SILENCE 60000u		/* silence before either side closes: three pings */
+#define WAIT_BACKOFF_MIN 250u		/* first back-off; full jitter */
+#define WAIT_BACKOFF_MAX 30000u		/* largest back-off */
+#define WAIT_HOOK 30000u		/* one hook */
+#define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
+#define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
+
+/* --- control socket --- */
+#define LIMIT_CONTROL_CLIENTS 64u	/* open local clients */
+#define LIMIT_CONTROL_REQUEST (64u << 10) /* bytes of one request line */
+#define LIMIT_CONTROL_ANSWER (64u << 20) /* bytes of one answer: a list of all nodes */
+
+#endif

@@ -1,0 +1,20 @@
+/* What the one libuv loop needs beyond libuv: work on worker threads. */
+#ifndef MUSTER_CORE_LOOP_H
+#define MUSTER_CORE_LOOP_H
+
+#include <stdint.h>
+#include <uv.h>
+
+/*
+ * Runs WORK(arg) on a worker thread, then DONE(arg) on the loop. ARG belongs to the work until DONE runs, which it
+ * always does. WORK must touch nothing that the loop touches.
+ */
+void loop_work(uv_loop_t *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+
+/* Milliseconds of a clock that never jumps. */
+uint64_t loop_now(void);
+
+/* A random number below LIMIT, for jitter. */
+uint32_t loop_random(uint32_t limit);
+
+#endif

@@ -1,0 +1,289 @@
+/* The process that runs hooks: see runner.h. It has nothing else to do, so it waits where it stands. */
+#include "core/runner.h"
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "core/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct request {
+	uint32_t limit_ms;
+	char *step, *folder, *argument;
+	char *env[RUNNER_ENV_MAX + 2];
+};
+
+/* One hook while it runs. */
+struct hook {
+	const struct request *request;
+	const char *name;
+	pid_t pid;
+	int pidfd;
+	int output;
+	int daemon; /* closes when the daemon is gone */
+	char line[1024];
+	size_t used;
+	unsigned lines;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* never fails for this clock */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static char *take_part(struct cursor *c)
+{
+	size_t n;
+	const uint8_t *part = cursor_part(c, RUNNER_REQUEST_MAX, &n);
+
+	return text_copy_n(part ? (const char *)part : "", n);
+}
+
+static bool request_parse(const void *data, size_t n, struct request *request)
+{
+	struct cursor c = cursor_of(data, n);
+	uint32_t count;
+
+	*request = (struct request){.limit_ms = cursor_be32(&c)};
+	request->step = take_part(&c);
+	request->folder = take_part(&c);
+	request->argument = take_part(&c);
+	count = cursor_be32(&c);
+	request->env[0] = text_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	for (uint32_t i = 0; i < count && i < RUNNER_ENV_MAX; i++)
+		request->env[i + 1] = take_part(&c);
+	return cursor_done(&c);
+}
+
+static void request_clear(struct request *request)
+{
+	free(request->step);
+	free(request->folder);
+	free(request->argument);
+	for (size_t i = 0; request->env[i]; i++)
+		free(request->env[i]);
+}
+
+static void log_output_line(struct hook *hook)
+{
+	hook->line[hook->used] = '\0';
+	hook->used = 0;
+	if (hook->lines++ < RUNNER_LINES_MAX)
+		log_notice(hook->request->step, hook->name, "%s", hook->line);
+	else if (hook->lines == RUNNER_LINES_MAX + 1)
+		log_warning(hook->request->step, hook->name, "its further output is dropped");
+}
+
+/* Reads what is there; false at the end of the output. */
+static bool take_output(struct hook *hook)
+{
+	char bytes[4096];
+	ssize_t n = read(hook->output, bytes, sizeof(bytes));
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	for (ssize_t i = 0; i < n; i++) {
+		if (bytes[i] == '\n' || hook->used == sizeof(hook->line) - 1)
+			log_output_line(hook);
+		if (bytes[i] != '\n')
+			hook->line[hook->used++] = bytes[i];
+	}
+	return n > 0;
+}
+
+static _Noreturn void child(const struct hook *hook, const char *path, int output)
+{
+	int null = open("/dev/null", O_RDONLY);
+	char *const argv[] = {(char *)path, *hook->request->argument ? hook->request->argument : NULL,
+			      NULL};
+
+	(void)setpgid(0, 0); /* fails only where it is done already */
+	for (int number = 1; number < 32; number++)
+		(void)signal(number, SIG_DFL); /* not for KILL and STOP */
+	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
+	    chdir("/") != 0)
+		_exit(126);
+	(void)execve(path, argv, hook->request->env); /* returns only when it fails */
+	(void)fprintf(stderr, "cannot be run: %s\n", strerror(errno));
+	_exit(126);
+}
+
+static bool hook_start(struct hook *hook, const char *path)
+{
+	int pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return false;
+	hook->pid = fork();
+	if (hook->pid == 0)
+		child(hook, path, pipes[1]);
+	(void)close(pipes[1]); /* the child's */
+	hook->output = pipes[0];
+	if (hook->pid > 0) {
+		(void)setpgid(hook->pid, hook->pid); /* fails only where the child did it */
+		(void)fcntl(hook->output, F_SETFL, O_NONBLOCK); /* never fails on a pipe */
+		hook->pidfd = (int)syscall(SYS_pidfd_open, hook->pid, 0);
+	}
+	if (hook->pid > 0 && hook->pidfd >= 0)
+		return true;
+	(void)close(hook->output); /* nothing was read */
+	return false;
+}
+
+/* Waits for the hook's end, its time limit or the daemon's end. True when it ended by itself. */
+static bool hook_wait(struct hook *hook)
+{
+	int64_t until = now_ms() + hook->request->limit_ms;
+	bool open_output = true;
+
+	for (;;) {
+		struct pollfd fds[3] = {{.fd = hook->pidfd, .events = POLLIN},
+					{.fd = hook->daemon, .events = POLLRDHUP},
+					{.fd = open_output ? hook->output : -1, .events = POLLIN}};
+		int64_t left = until - now_ms();
+
+		if (left <= 0)
+			return false;
+		if (poll(fds, 3, (int)left) < 0 && errno != EINTR)
+			return false;
+		if (fds[2].revents)
+			open_output = take_output(hook);
+		if (fds[1].revents)
+			return false;
+		if (fds[0].revents)
+			return true;
+	}
+}
+
+/* Runs one hook; true when it exited 0, else TEXT says why not. */
+static bool hook_run(struct hook *hook, const char *path, char *text, size_t size)
+{
+	int status = 0;
+	bool ended;
+
+	if (!hook_start(hook, path)) {
+		(void)snprintf(text, size, "%s: cannot be started: %s", hook->name, strerror(errno));
+		return false;
+	}
+	ended = hook_wait(hook);
+	/* its group too: what it left behind must not outlive it when it failed or hung; while the leader is not
+	 * waited for, its number cannot be another's */
+	if (!ended)
+		(void)kill(-hook->pid, SIGKILL); /* the group is there: the leader is a zombie at least */
+	while (waitpid(hook->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	while (hook->lines <= RUNNER_LINES_MAX && ended && take_output(hook))
+		if (poll(&(struct pollfd){.fd = hook->output, .events = POLLIN}, 1, 0) <= 0)
+			break;
+	if (hook->used)
+		log_output_line(hook);
+	(void)close(hook->output); /* only read */
+	(void)close(hook->pidfd);  /* only waited for */
+	if (!ended)
+		(void)snprintf(text, size, "%s: did not end within %u ms and was killed", hook->name,
+			       hook->request->limit_ms);
+	else if (WIFSIGNALED(status))
+		(void)snprintf(text, size, "%s: killed by signal %d", hook->name, WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		(void)snprintf(text, size, "%s: exit status %d", hook->name, WEXITSTATUS(status));
+	else
+		return true;
+	return false;
+}
+
+static int is_hook(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && entry->d_name[n - 1] != '~';
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* One entry of the folder; what is no executable file is told and passed over. */
+static bool run_entry(const struct request *request, int daemon, const char *name, char *text,
+		      size_t size)
+{
+	char *path = text_format("%s/%s", request->folder, name);
+	struct hook hook = {.request = request, .name = name, .daemon = daemon};
+	struct stat st;
+	bool ok = true;
+
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || access(path, X_OK) != 0)
+		log_warning(request->step, name, "is no executable file, passed over");
+	else
+		ok = hook_run(&hook, path, text, size);
+	free(path);
+	return ok;
+}
+
+static bool run_folder(const struct request *request, int daemon, char *text, size_t size)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(request->folder, &entries, is_hook, by_bytes);
+	bool ok = true;
+
+	*text = '\0';
+	if (count < 0 && errno != ENOENT) {
+		(void)snprintf(text, size, "%s: %s", request->folder, strerror(errno));
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		if (ok)
+			ok = run_entry(request, daemon, entries[i]->d_name, text, size);
+		free(entries[i]);
+	}
+	free(entries);
+	return ok;
+}
+
+static void serve(int fd, const void *data, size_t n)
+{
+	struct request request;
+	char answer[RUNNER_ANSWER_MAX] = "nthe request was not understood";
+
+	if (request_parse(data, n, &request))
+		answer[0] = run_folder(&request, fd, answer + 1, sizeof(answer) - 1) ? 'y' : 'n';
+	request_clear(&request);
+	/* a daemon that is gone needs no answer: the next receive ends this process */
+	(void)send(fd, answer, 1 + strlen(answer + 1), MSG_NOSIGNAL);
+}
+
+_Noreturn void runner_main(int fd)
+{
+	static uint8_t bytes[RUNNER_REQUEST_MAX];
+
+	/* a Ctrl-C goes to the daemon, which ends this process by closing the socket */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (;;) {
+		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(0);
+		serve(fd, bytes, (size_t)n);
+	}
+}

@@ -1,0 +1,18 @@
+/*
+ * The process that runs hooks. A request is one packet: be32 limit in milliseconds, parts step, folder, argument, be32
+ * count, that many parts NAME=value. An answer is one packet: 'y' or 'n', then a sentence.
+ */
+#ifndef MUSTER_CORE_RUNNER_H
+#define MUSTER_CORE_RUNNER_H
+
+enum {
+	RUNNER_REQUEST_MAX = 32 << 10, /* bytes */
+	RUNNER_ANSWER_MAX = 600,       /* bytes */
+	RUNNER_ENV_MAX = 64,	       /* variables */
+	RUNNER_LINES_MAX = 200,	       /* lines of output of one hook that go to the log */
+};
+
+/* Serves requests on FD until it closes; never returns. */
+_Noreturn void runner_main(int fd);
+
+#endif

@@ -1,0 +1,236 @@
+/* musterd: the daemon. Only options; control/daemon.c is what runs. */
+#include "config/document.h"
+#include "control/daemon.h"
+#include "core/home.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "crypto/key.h"
+#include "node/runtime.h"
+#include "repo/git.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+enum {
+	OPTION_HOME = 256,
+	OPTION_VERSION,
+	OPTION_HELP,
+	OPTION_FORCE_RELOAD,
+	OPTION_NO_STATUS,
+	OPTION_LOG_LEVEL,
+	OPTION_CHECK,
+};
+
+static const struct option long_options[] = {
+	{"home", required_argument, NULL, OPTION_HOME},
+	{"admin", no_argument, NULL, 'a'},
+	{"no-admin", no_argument, NULL, 'n'},
+	{"service-role", required_argument, NULL, 's'},
+	{"service-name", required_argument, NULL, 'N'},
+	{"force-reload", no_argument, NULL, OPTION_FORCE_RELOAD},
+	{"no-status", no_argument, NULL, OPTION_NO_STATUS},
+	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+	{"check", no_argument, NULL, OPTION_CHECK},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"usage: musterd [--home DIR] [-a|--admin | -n|--no-admin] [-s|--service-role ROLE]\n"
+	"               [-N|--service-name NAME] [--force-reload] [--log-level LEVEL] [--check]\n"
+	"\n"
+	"  -a, --admin              be the admin node (default; ADMIN=true)\n"
+	"  -n, --no-admin           be no admin (ADMIN=false)\n"
+	"  -s, --service-role ROLE  be a runtime node of that role (SERVICE_ROLE; with --no-admin: default)\n"
+	"  -N, --service-name NAME  the node's name (SERVICE_NAME; the host name)\n"
+	"      --force-reload       read etc/init again although there is a last configuration\n"
+	"      --no-status          no status endpoint (there is none yet: accepted for later)\n"
+	"      --log-level LEVEL    error, warning, notice (default), info, debug (LOGGING_LEVEL)\n"
+	"      --check              load and check what a start would, print the verdict, exit\n"
+	"      --home DIR           the home: DIR/etc, DIR/var, DIR/run (MUSTER_HOME)\n"
+	"      --version, --help\n";
+
+struct settings {
+	const char *home;
+	const char *role;
+	const char *name;
+	const char *level;
+	bool admin, admin_given;
+	bool force_reload;
+	bool check;
+};
+
+static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fputs("musterd: ", stderr); /* there is no one to tell if it fails */
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap); /* ditto */
+	va_end(ap);
+	(void)fputs("; see musterd --help\n", stderr); /* ditto */
+	return EXIT_USAGE;
+}
+
+/* One value for one option: a second, different one is a mistake. */
+static int set_once(const char **value, const char *given, const char *option)
+{
+	if (*value && strcmp(*value, given) != 0)
+		return usage("two values for %s", option);
+	*value = given;
+	return 0;
+}
+
+static int parse_option(int option, struct settings *settings)
+{
+	switch (option) {
+	case OPTION_HOME:
+		return set_once(&settings->home, optarg, "--home");
+	case 's':
+		return set_once(&settings->role, optarg, "--service-role");
+	case 'N':
+		return set_once(&settings->name, optarg, "--service-name");
+	case OPTION_LOG_LEVEL:
+		return set_once(&settings->level, optarg, "--log-level");
+	case 'a':
+	case 'n':
+		if (settings->admin_given && settings->admin != (option == 'a'))
+			return usage("%s", "--admin and --no-admin");
+		settings->admin = option == 'a';
+		settings->admin_given = true;
+		return 0;
+	case OPTION_FORCE_RELOAD:
+		settings->force_reload = true;
+		return 0;
+	case OPTION_NO_STATUS:
+		return 0;
+	case OPTION_CHECK:
+		settings->check = true;
+		return 0;
+	default:
+		return usage("%s", "wrong option");
+	}
+}
+
+static int parse_environment(struct settings *settings)
+{
+	const char *admin = getenv("ADMIN");
+
+	if (!settings->role)
+		settings->role = getenv("SERVICE_ROLE");
+	if (!settings->name)
+		settings->name = getenv("SERVICE_NAME");
+	if (!settings->level)
+		settings->level = getenv("LOGGING_LEVEL");
+	if (!settings->admin_given && admin) {
+		if (strcasecmp(admin, "true") != 0 && strcasecmp(admin, "false") != 0)
+			return usage("ADMIN is true or false, not \"%s\"", admin);
+		settings->admin = strcasecmp(admin, "true") == 0;
+	} else if (!settings->admin_given) {
+		settings->admin = true;
+	}
+	if (settings->role && !*settings->role)
+		settings->role = NULL;
+	if (!settings->role && !settings->admin)
+		settings->role = "default";
+	return 0;
+}
+
+static int check_settings(struct settings *settings)
+{
+	static char host[256];
+	enum log_level level = LOG_LEVEL_NOTICE;
+
+	if (settings->level && log_level_parse(settings->level, &level) != 0)
+		return usage("\"%s\" is no log level", settings->level);
+	log_setup(level);
+	if (settings->role && !name_valid(settings->role))
+		return usage("\"%s\" is no name for a role", settings->role);
+	if (!settings->name || !*settings->name) {
+		if (gethostname(host, sizeof(host) - 1) != 0)
+			return usage("%s", "the host name cannot be read: give --service-name");
+		settings->name = host;
+	}
+	if (settings->role && !name_valid(settings->name))
+		return usage("\"%s\" is no name for a node: give --service-name", settings->name);
+	return 0;
+}
+
+/* Secrets live in this process: no core file, and no other process of this user looks into it. */
+static void shut_in(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
+		log_warning("daemon", "", "core files could not be turned off");
+}
+
+static int run_check(struct home *home, const struct settings *settings, struct err *err)
+{
+	const struct runtime_options options = {
+		.name = settings->name, .role = settings->role, .force_reload = settings->force_reload};
+	char *verdict = NULL;
+	int rc;
+
+	rc = settings->admin ? daemon_check_admin(home, &verdict, err)
+			     : runtime_check(home, &options, &verdict, err);
+	if (rc == 0)
+		(void)printf("%s\n", verdict); /* flushed and checked at exit by main */
+	free(verdict);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {0};
+	struct home home;
+	struct err err = {0};
+	int option, rc;
+
+	while ((option = getopt_long(argc, argv, "ans:N:", long_options, NULL)) != -1) {
+		if (option == OPTION_HELP || option == OPTION_VERSION)
+			return printf("%s", option == OPTION_HELP ? help : "musterd " PACKAGE_VERSION "\n") < 0;
+		if (option == '?')
+			return usage("%s", "wrong option");
+		rc = parse_option(option, &settings);
+		if (rc != 0)
+			return rc;
+	}
+	if (optind < argc)
+		return usage("\"%s\" is no option", argv[optind]);
+	rc = parse_environment(&settings);
+	if (rc == 0)
+		rc = check_settings(&settings);
+	if (rc != 0)
+		return rc;
+	shut_in();
+	crypto_setup();
+	config_setup();
+	git_setup();
+	const struct daemon_options options = {.admin = settings.admin,
+					       .role = settings.role,
+					       .name = settings.name,
+					       .force_reload = settings.force_reload};
+
+	rc = home_init(&home, settings.home, &err);
+	if (rc == 0)
+		rc = home_open(&home, !settings.check, &err);
+	if (rc == 0)
+		rc = settings.check ? run_check(&home, &settings, &err) : daemon_run(&home, &options, &err);
+	home_clear(&home);
+	if (rc != 0)
+		(void)fprintf(stderr, "musterd: %s\n", err.text); /* there is no one to tell if it fails */
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

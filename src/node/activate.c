@@ -1,0 +1,271 @@
+/*
+ * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: etc/activate.d is run and run/ records it.
+ * When that fails for a new release, current is swapped back and the release is burnt; the swap back is activated like any.
+ */
+#include "node/steps.h"
+
+#include "core/fs.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/loop.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+enum { BOOT_ID_SIZE = 36 };
+
+/* One activation under way. */
+struct activation {
+	struct runtime *runtime;
+	char name[REVISION_NAME_MAX];
+	bool back; /* after a swap back: a hook that fails is told, nothing more */
+	struct node_state known;
+	int rc;
+	struct err err;
+	struct oid release, source;
+	uint64_t sequence;
+	char *record; /* what run/ is to say */
+};
+
+/* "REVISION BOOT-ID\n", a new string. */
+static char *record_text(const char *name)
+{
+	char id[BOOT_ID_SIZE + 1] = "unknown";
+	int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, id, BOOT_ID_SIZE);
+
+	if (n > 0)
+		id[n] = '\0';
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	return text_format("%s %s\n", name, id);
+}
+
+static bool is_recorded(const struct home *home, const char *record)
+{
+	struct buf text;
+	struct err err;
+	bool same;
+
+	buf_init(&text, REVISION_NAME_MAX + BOOT_ID_SIZE + 2);
+	same = fs_read(home->run_fd, ACTIVATED_FILE, &text, &err) == 0 && strcmp(buf_text(&text), record) == 0;
+	buf_clear(&text);
+	return same;
+}
+
+static void activation_end(struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+
+	runtime->activation = NULL;
+	free(activation->record);
+	free(activation);
+	if (runtime->look_again && !runtime->stopping) {
+		runtime->look_again = false;
+		activate_look(runtime);
+	}
+	runtime_release(runtime);
+}
+
+struct swapping {
+	struct runtime *runtime;
+	char name[REVISION_NAME_MAX];
+	int rc;
+	struct err err;
+};
+
+static void on_swap_work(void *arg)
+{
+	struct swapping *swapping = arg;
+
+	swapping->rc = revision_swap(swapping->runtime->home, swapping->name, &swapping->err);
+}
+
+static void on_swap_done(void *arg)
+{
+	struct swapping *swapping = arg;
+
+	swapping->runtime->busy--;
+	if (swapping->rc != 0)
+		log_error("activate", swapping->name, "cannot swap back: %s", swapping->err.text);
+	else
+		log_notice("activate", swapping->name, "swapped back");
+	runtime_release(swapping->runtime);
+	free(swapping);
+}
+
+/* current goes back to what was active; its inotify event activates that. */
+static void swap_back(struct runtime *runtime)
+{
+	struct swapping *swapping;
+
+	if (!runtime->active[0]) {
+		log_error("activate", runtime->name, "there is nothing to swap back to");
+		return;
+	}
+	runtime->reactivate = true;
+	swapping = mem_new(1, sizeof(*swapping));
+	swapping->runtime = runtime;
+	memcpy(swapping->name, runtime->active, sizeof(swapping->name));
+	runtime->busy++;
+	loop_work(runtime->loop, on_swap_work, on_swap_done, swapping);
+}
+
+static void activation_failed(struct activation *activation, const char *reason)
+{
+	struct runtime *runtime = activation->runtime;
+	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
+
+	log_error("activate", activation->name, "failed: %s", reason);
+	if (entry && activation->sequence) {
+		entry_verdict(entry, VERDICT_BURNT, "activate", reason);
+		runtime->refusal = (struct refusal){.release = activation->release,
+						    .sequence = activation->sequence,
+						    .step = "activate"};
+		memcpy(runtime->refusal.reason, reason,
+		       strnlen(reason, sizeof(runtime->refusal.reason) - 1));
+	}
+	swap_back(runtime);
+	report_save(runtime);
+	report_changed(runtime);
+	cycle_activated(runtime, activation->name, false);
+	activation_end(activation);
+}
+
+static void activation_done(struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
+
+	for (size_t i = 0; i < runtime->state.log_count; i++)
+		if (runtime->state.log[i].verdict == VERDICT_ACTIVE)
+			entry_verdict(runtime->state.log + i, VERDICT_PAST, "", NULL);
+	if (entry) {
+		entry_verdict(entry, VERDICT_ACTIVE, "", NULL);
+		entry->activated_at = text_now();
+	}
+	memcpy(runtime->active, activation->name, sizeof(runtime->active));
+	runtime->active_source = activation->source;
+	runtime->active_sequence = activation->sequence;
+	runtime->active_since = text_now();
+	runtime->reactivate = false;
+	if (runtime->refusal.sequence && runtime->refusal.sequence < activation->sequence)
+		runtime->refusal.sequence = 0;
+	free(runtime->record);
+	runtime->record = activation->record; /* written with the state */
+	activation->record = NULL;
+	log_notice("activate", activation->name, "active, sequence %llu",
+		   (unsigned long long)activation->sequence);
+	report_save(runtime);
+	report_changed(runtime);
+	cycle_activated(runtime, activation->name, true);
+	activation_end(activation);
+}
+
+static void on_activated(void *arg, const struct proc_result *result)
+{
+	struct activation *activation = arg;
+
+	activation->runtime->busy--;
+	if (activation->runtime->stopping) {
+		activation_end(activation); /* run/ does not record it: made up for at the next start */
+	} else if (result->ok || activation->back) {
+		if (!result->ok)
+			log_error("activate", activation->name, "after the swap back: %s", result->text);
+		activation_done(activation);
+	} else {
+		activation_failed(activation, result->text);
+	}
+}
+
+static void run_hooks(struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+	char *folder = home_etc(runtime->home, "activate.d");
+	char source[OID_HEX_SIZE];
+	char **env = hook_env(runtime, activation->name, activation->sequence,
+			      oid_hex(&activation->source, source), runtime->active);
+
+	runtime->busy++;
+	proc_run(runtime->proc, "activate", folder, NULL, env, WAIT_HOOK, on_activated, activation);
+	hook_env_free(env);
+	free(folder);
+}
+
+/* On a worker: what current leads to must verify, whoever swapped. */
+static void on_work(void *arg)
+{
+	struct activation *activation = arg;
+	struct revision revision;
+
+	activation->rc = revision_read(activation->runtime->home, activation->name, &activation->known,
+				       &revision, &activation->err);
+	if (activation->rc != 0)
+		return;
+	activation->release = revision.oid;
+	activation->source = revision.release.source;
+	activation->sequence = revision.release.sequence;
+	activation->record = record_text(activation->name);
+	revision_clear(&revision);
+}
+
+static void on_done(void *arg)
+{
+	struct activation *activation = arg;
+	struct runtime *runtime = activation->runtime;
+
+	runtime->busy--;
+	if (runtime->stopping)
+		activation_end(activation);
+	else if (activation->rc != 0)
+		activation_failed(activation, activation->err.text);
+	else if (!runtime->active[0] && is_recorded(runtime->home, activation->record))
+		activation_done(activation); /* at start: its hooks ran since the boot */
+	else
+		run_hooks(activation);
+}
+
+void activate_look(struct runtime *runtime)
+{
+	struct activation *activation;
+	char name[REVISION_NAME_MAX];
+	struct err err = {0};
+
+	if (runtime->stopping)
+		return;
+	if (runtime->activation) {
+		runtime->look_again = true;
+		return;
+	}
+	if (revision_current(runtime->home, name, &err) != 0) {
+		if (err.code == ERR_GONE && !runtime->active[0])
+			return;
+		log_error("watch", runtime->name, "the local copy was moved away: %s", err.text);
+		swap_back(runtime);
+		return;
+	}
+	if (strcmp(name, runtime->active) == 0 && !runtime->reactivate)
+		return;
+	activation = mem_new(1, sizeof(*activation));
+	activation->runtime = runtime;
+	activation->back = runtime->reactivate;
+	activation->known = runtime->state;
+	memcpy(activation->name, name, sizeof(name));
+	runtime->activation = activation;
+	runtime->busy++;
+	loop_work(runtime->loop, on_work, on_done, activation);
+}
+
+/* --- the step of the cycle: it waits for what the watch started --- */
+
+void activate_step(struct cycle *cycle)
+{
+	/* an event that was lost, or came before the step began, does not leave the cycle waiting */
+	if (strcmp(cycle->runtime->active, cycle->name) == 0)
+		cycle_step_done(cycle, 0, NULL);
+	else
+		activate_look(cycle->runtime);
+}

@@ -1,0 +1,50 @@
+/* check: the configuration of a verified release, by the same code that the admin ran. */
+#include "node/steps.h"
+
+#include "config/check.h"
+#include "config/merge.h"
+#include "core/log.h"
+
+#include <string.h>
+
+/* Nothing but what a slice is made of, so that no name means two things in a revision. */
+static int check_names(const struct fileset *files, struct err *err)
+{
+	for (size_t i = 0; i < files->count; i++) {
+		const char *path = files->files[i].path;
+
+		if (strcmp(path, "config.xml") != 0 && strcmp(path, "model.conf") != 0 &&
+		    !text_starts(path, "files/") && !text_starts(path, "schema/"))
+			return err_set(err, ERR_REFUSED, "%s: a release holds no such file", path);
+	}
+	if (!fileset_find(files, "config.xml"))
+		return err_set(err, ERR_REFUSED, "config.xml: is not there");
+	return 0;
+}
+
+int check_files(const struct fileset *files, struct err *err)
+{
+	struct document *doc = NULL;
+	struct model *model = NULL;
+	struct findings findings = {0};
+	int rc = check_names(files, err);
+
+	if (rc == 0)
+		rc = merge_fileset(files, &doc, &model, err);
+	if (rc == 0 && check(doc, model, &findings) != 0) {
+		for (size_t i = 0; i < findings.count; i++)
+			log_error("check", "", "%s", findings.lines[i]);
+		rc = findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)", findings.lines[0],
+						  findings.count - 1)
+					: err_set(err, ERR_REFUSED, "%s", findings.lines[0]);
+	}
+	findings_clear(&findings);
+	document_free(doc);
+	model_free(model);
+	return rc;
+}
+
+int check_step(struct cycle *cycle, struct err *err)
+{
+	return check_files(&cycle->files, err);
+}

@@ -1,0 +1,77 @@
+/*
+ * fetch: the role's branch comes into a quarantine, a bare repository of its own whose alternates are the replica's objects and
+ * whose one ref is the newest accepted release, so that libgit2 asks for what is new. Nothing leaves it before verify passes.
+ */
+#include "node/steps.h"
+
+#include "channel/transport.h"
+#include "core/fs.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "node/quarantine.h"
+#include "repo/git.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static void part_done(struct cycle *cycle)
+{
+	if (--cycle->fetch_parts > 0)
+		return;
+	/* the branch may have moved on since the admin named it */
+	if (cycle->rc == 0 && oid_equal(&cycle->runtime->head, &cycle->asked))
+		cycle->runtime->head = cycle->target;
+	if (cycle->rc != 0 && cycle->runtime->link)
+		link_drop(cycle->runtime->link, "the fetch failed"); /* its bytes may still be under way */
+	cycle_step_done(cycle, cycle->rc, &cycle->err);
+}
+
+void fetch_pumped(struct runtime *runtime)
+{
+	if (runtime->cycle && runtime->cycle->fetch_parts > 0)
+		part_done(runtime->cycle);
+}
+
+static void on_work(void *arg)
+{
+	struct cycle *cycle = arg;
+	struct repo *repo = NULL;
+
+	cycle->err = (struct err){0};
+	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &repo, &cycle->err);
+	if (cycle->rc == 0)
+		cycle->rc = transport_fetch(repo, cycle->chain.role, cycle->fd, WAIT_FETCH, &cycle->target,
+					    &cycle->err);
+	repo_free(repo);
+	(void)close(cycle->fd); /* the pump sees the end of it */
+	cycle->fd = -1;
+}
+
+static void on_done(void *arg)
+{
+	struct cycle *cycle = arg;
+
+	cycle->runtime->busy--;
+	part_done(cycle);
+}
+
+void fetch_step(struct cycle *cycle)
+{
+	struct runtime *runtime = cycle->runtime;
+	struct err err;
+
+	if (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target)) {
+		cycle_step_done(cycle, 0, NULL); /* the replica has it */
+		return;
+	}
+	if (!runtime->link || !link_fetch(runtime->link, &cycle->fd)) {
+		(void)err_set(&err, ERR_RETRY, "the admin is away");
+		cycle_step_done(cycle, -1, &err);
+		return;
+	}
+	cycle->fetched = true;
+	cycle->fetch_parts = 2;
+	runtime->busy++;
+	loop_work(runtime->loop, on_work, on_done, cycle);
+}

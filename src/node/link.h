@@ -1,0 +1,44 @@
+/*
+ * The link of a node to its admin: dials, registers, answers pings, tells what the admin says, and dials again with
+ * back-off and full jitter when it is lost. A fetch goes through it as a socket that it pumps.
+ */
+#ifndef MUSTER_NODE_LINK_H
+#define MUSTER_NODE_LINK_H
+
+#include "channel/control.h"
+#include "core/oid.h"
+#include "crypto/key.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct link;
+
+struct link_calls {
+	/* Fills what register and status tell: name, role, state, … */
+	void (*tell)(void *arg, struct control_message *message);
+	/* The admin's newest release of our role; SEQUENCE 0: it has none. */
+	void (*head)(void *arg, const struct oid *release, uint64_t sequence);
+	/* Up, or down again; REASON is NULL when up. */
+	void (*changed)(void *arg, bool up, const char *reason);
+	/* The fetch's socket is closed and all of it was pumped, or the link was lost. */
+	void (*fetched)(void *arg);
+};
+
+/* KEY and KEYSTORE are borrowed for its life. Dials at once. */
+struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const struct keystore *keystore,
+		      const struct static_key *key, const struct link_calls *calls, void *arg);
+bool link_up(const struct link *link);
+/* When the admin was last heard, seconds since the epoch; 0: never. */
+int64_t link_contact(const struct link *link);
+/* Sends what tell() says now, if up. */
+void link_report(struct link *link);
+/* Asks for a fetch: gives the socket for transport_fetch, which the caller closes when done. False when not up. */
+bool link_fetch(struct link *link, int *fd);
+/* Closes the connection and dials again after the back-off. */
+void link_drop(struct link *link, const char *reason);
+/* Ends; memory goes when the loop has closed the handles. NULL is fine. */
+void link_free(struct link *link);
+
+#endif

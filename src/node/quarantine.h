@@ -1,0 +1,21 @@
+/* The quarantine and the replica: where a fetch goes, and where what it brought goes once it is verified. */
+#ifndef MUSTER_NODE_QUARANTINE_H
+#define MUSTER_NODE_QUARANTINE_H
+
+#include "core/err.h"
+#include "core/home.h"
+#include "repo/chain.h"
+#include "repo/git.h"
+
+/* Makes it anew: empty but for a ref to the accepted release, if there is one. */
+int quarantine_make(const struct home *home, const struct chain_state *chain, struct repo **out,
+		    struct err *err);
+int quarantine_open(const struct home *home, struct repo **out, struct err *err);
+/* Renames its packs into the replica, moves the replica's branch to TIP, all durably, and removes the quarantine. */
+int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err);
+/* Removes what a kill left. */
+int quarantine_remove(const struct home *home, struct err *err);
+/* Opens the replica; made if it is not there. */
+int replica_open(const struct home *home, struct repo **out, struct err *err);
+
+#endif

@@ -1,0 +1,193 @@
+/* report: what this node is and has, told to the admin, to whoever asks, and to its own disk. */
+#include "node/steps.h"
+
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *word;
+	bool serving;
+} words[] = {
+#define X(name, serving) {#name, serving},
+	NODE_STATES(X)
+#undef X
+};
+
+static enum node_state_word word_of(const struct runtime *runtime)
+{
+	if (runtime->stopping)
+		return NODE_STOPPING;
+	if (!runtime->active[0])
+		return runtime->activation ? NODE_BOOTING : NODE_IDLE;
+	return link_up(runtime->link) ? NODE_RUNNING : NODE_WAITING;
+}
+
+void report_changed(struct runtime *runtime)
+{
+	enum node_state_word word = word_of(runtime);
+
+	if (word != runtime->word)
+		log_info("report", runtime->name, "%s -> %s", words[runtime->word].word, words[word].word);
+	runtime->word = word;
+	link_report(runtime->link);
+	runtime->changed(runtime->arg);
+}
+
+void report_tell(struct runtime *runtime, struct control_message *message)
+{
+	const struct chain_state *chain = &runtime->state.chain;
+	const struct refusal *refusal = &runtime->refusal;
+	char hex[OID_HEX_SIZE];
+
+	control_add(message, "name", runtime->name);
+	control_add(message, "role", chain->role);
+	control_add(message, "version", PACKAGE_VERSION);
+	control_add(message, "state", words[runtime->word].word);
+	if (chain->has_accepted)
+		control_add(message, "accepted", oid_hex(&chain->accepted, hex));
+	if (runtime->active[0]) {
+		control_add(message, "deployed", runtime->active);
+		control_add_number(message, "sequence", runtime->active_sequence);
+	}
+	if (refusal->sequence) {
+		control_add(message, "rejected-release", oid_hex(&refusal->release, hex));
+		control_add_number(message, "rejected-sequence", refusal->sequence);
+		control_add(message, "rejected-step", refusal->step);
+		control_add(message, "rejected-reason", refusal->reason);
+	}
+}
+
+void report_step(struct cycle *cycle)
+{
+	/* the activation told it and has the state written; this is where the log says that all is done */
+	log_info("report", cycle->runtime->name, "runs %.12s", cycle->name);
+	cycle_step_done(cycle, 0, NULL);
+}
+
+/* --- the state on the disk --- */
+
+struct saving {
+	struct runtime *runtime;
+	char *state;
+	char *record; /* for run/, or NULL */
+	struct err err;
+	int rc;
+};
+
+static void on_work(void *arg)
+{
+	struct saving *saving = arg;
+	const struct home *home = saving->runtime->home;
+	struct err err;
+
+	saving->rc = node_state_write(saving->state, home, &saving->err);
+	/* without it the hooks run once more at the next start, and that is all */
+	if (saving->record && fs_write_atomic(home->run_fd, ACTIVATED_FILE, saving->record,
+					      strlen(saving->record), 0600, &err) != 0)
+		log_warning("report", "", "%s", err.text);
+}
+
+static void on_done(void *arg)
+{
+	struct saving *saving = arg;
+	struct runtime *runtime = saving->runtime;
+	struct cycle *waiter = runtime->save_waiter;
+
+	runtime->saving = false;
+	if (saving->rc != 0 && !waiter)
+		log_error("report", runtime->name, "%s", saving->err.text);
+	if (runtime->save_again) {
+		runtime->save_again = false;
+		report_save(runtime);
+	} else if (waiter) {
+		runtime->save_waiter = NULL;
+		cycle_saved(waiter, saving->rc, &saving->err);
+	}
+	runtime->busy--;
+	runtime_release(runtime);
+	free(saving->state);
+	free(saving->record);
+	free(saving);
+}
+
+void report_save(struct runtime *runtime)
+{
+	struct saving *saving;
+
+	if (runtime->saving) {
+		runtime->save_again = true;
+		return;
+	}
+	saving = mem_new(1, sizeof(*saving));
+	saving->runtime = runtime;
+	saving->state = node_state_format(&runtime->state);
+	saving->record = runtime->record;
+	runtime->record = NULL;
+	runtime->saving = true;
+	runtime->busy++;
+	loop_work(runtime->loop, on_work, on_done, saving);
+}
+
+/* --- documents --- */
+
+static json_t *time_json(int64_t seconds)
+{
+	char text[TEXT_TIME_MAX];
+
+	return seconds ? json_string(text_time(seconds, text)) : json_null();
+}
+
+static json_t *oid_json(const struct oid *oid)
+{
+	char hex[OID_HEX_SIZE];
+
+	return oid_is_zero(oid) ? json_null() : json_string(oid_hex(oid, hex));
+}
+
+static json_t *refusal_json(const struct refusal *refusal)
+{
+	if (!refusal->sequence)
+		return json_null();
+	return json_pack("{s:o, s:I, s:s, s:s}", "release", oid_json(&refusal->release), "sequence",
+			 (json_int_t)refusal->sequence, "step", refusal->step, "reason", refusal->reason);
+}
+
+json_t *runtime_status(const struct runtime *runtime)
+{
+	bool serving = words[runtime->word].serving;
+	json_t *admin = runtime->keystore
+				? json_pack("{s:s, s:i, s:b, s:o}", "host", runtime->cluster.host, "port",
+					    runtime->cluster.port, "connected", link_up(runtime->link),
+					    "lastContact", time_json(link_contact(runtime->link)))
+				: json_null();
+
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:n, s:o, s:i, s:s}", "name",
+			 runtime->name, "role", runtime->state.chain.role, "nodeState",
+			 words[runtime->word].word, "isReady", serving, "isServing", serving,
+			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
+			 "sequence", (json_int_t)runtime->active_sequence, "source",
+			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
+			 "admin", admin, "held", "rejected", refusal_json(&runtime->refusal), "drift", 0,
+			 "version", PACKAGE_VERSION);
+}
+
+json_t *runtime_log(const struct runtime *runtime)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < runtime->state.log_count; i++) {
+		const struct state_entry *entry = runtime->state.log + i;
+		json_t *row = json_pack("{s:I, s:o, s:o, s:o, s:s, s:s?}", "sequence",
+					(json_int_t)entry->sequence, "release", oid_json(&entry->release),
+					"source", oid_json(&entry->source), "activatedAt",
+					time_json(entry->activated_at), "verdict",
+					verdict_word(entry->verdict), "reason", entry->reason);
+
+		(void)json_array_append_new(out, row); /* only out of memory */
+	}
+	return out;
+}

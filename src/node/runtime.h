@@ -1,0 +1,55 @@
+/*
+ * A runtime node: starts from what is on its disk, keeps a link to the admin, takes releases through the steps of cycle.c, and
+ * activates whatever var/node/current leads to. It needs no admin to serve.
+ */
+#ifndef MUSTER_NODE_RUNTIME_H
+#define MUSTER_NODE_RUNTIME_H
+
+#include "core/err.h"
+#include "core/home.h"
+#include "core/proc.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+/* Node states: interface names, what `/` and `/serving` answer (true: 200). */
+#define NODE_STATES(X)                                                                             \
+	X(BOOTING, false)                                                                          \
+	X(IDLE, false)                                                                             \
+	X(WAITING, true)                                                                           \
+	X(RUNNING, true)                                                                           \
+	X(ERROR, false)                                                                            \
+	X(STOPPING, false)
+
+struct cluster;
+struct runtime;
+
+struct runtime_options {
+	const char *name;
+	const char *role;
+	bool force_reload; /* read etc/init again although there is a last configuration; adopt another cluster */
+	const struct cluster *cluster; /* the cluster to join, whatever etc/init says; NULL: as etc/init says */
+};
+
+/*
+ * Starts. HOME is open and locked and outlives it; PROC is attached to the loop and outlives it. CHANGED is called with ARG when the
+ * status document changed. Blocks until the last configuration is verified. Fails when there is nothing to start from, or
+ * when what is there is of another role or cluster.
+ */
+int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime_options *options,
+		  struct proc *proc, void (*changed)(void *arg), void *arg, struct runtime **out,
+		  struct err *err);
+/* Loads and checks what a start would, says what it would serve in VERDICT (free), changes nothing. */
+int runtime_check(const struct home *home, const struct runtime_options *options, char **verdict,
+		  struct err *err);
+/* SIGHUP: a rejected release is tried again. */
+void runtime_reload(struct runtime *runtime);
+/* The status document of the interface, a new reference. */
+json_t *runtime_status(const struct runtime *runtime);
+/* `muster log --json`, newest first, a new reference. */
+json_t *runtime_log(const struct runtime *runtime);
+/* Stops; memory goes when the loop has run out of what is its. NULL is fine. */
+void runtime_stop(struct runtime *runtime);
+
+#endif

@@ -1,0 +1,258 @@
+/* What a node must remember: see state.h. */
+#include "node/state.h"
+
+#include "core/fs.h"
+#include "core/limits.h"
+#include "crypto/encode.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_FILE "node/state"
+enum { STATE_VERSION = 1 };
+
+static const char *const words[] = {
+#define X(name, word) word,
+	VERDICTS(X)
+#undef X
+};
+
+const char *verdict_word(enum verdict verdict)
+{
+	return words[verdict];
+}
+
+struct state_entry *node_state_find(struct node_state *state, const struct oid *release)
+{
+	for (size_t i = 0; i < state->log_count; i++)
+		if (oid_equal(&state->log[i].release, release))
+			return state->log + i;
+	return NULL;
+}
+
+bool node_state_accepted(const struct node_state *state, const struct oid *release)
+{
+	for (size_t i = 0; i < state->log_count; i++)
+		if (oid_equal(&state->log[i].release, release))
+			return true;
+	return false;
+}
+
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release)
+{
+	struct state_entry *entry = node_state_find(state, release);
+
+	if (entry)
+		return entry;
+	if (state->log_count == STATE_LOG_MAX)
+		free(state->log[--state->log_count].reason);
+	memmove(state->log + 1, state->log, state->log_count * sizeof(*state->log));
+	state->log_count++;
+	state->log[0] = (struct state_entry){.release = *release};
+	return state->log;
+}
+
+/* JSON takes UTF-8 only, and a reason may hold the name of any file. */
+static void text_to_ascii_unless_utf8(char *text)
+{
+	json_t *good = json_string(text);
+
+	text_escape_in_place(text);
+	for (char *p = text; !good && *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	json_decref(good);
+}
+
+void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason)
+{
+	entry->verdict = verdict;
+	memset(entry->step, 0, sizeof(entry->step));
+	memcpy(entry->step, step, strnlen(step, sizeof(entry->step) - 1));
+	free(entry->reason);
+	entry->reason = reason ? text_copy(reason) : NULL;
+	if (entry->reason)
+		text_to_ascii_unless_utf8(entry->reason);
+}
+
+void node_state_clear(struct node_state *state)
+{
+	for (size_t i = 0; i < state->log_count; i++)
+		free(state->log[i].reason);
+	*state = (struct node_state){0};
+}
+
+/* --- writing --- */
+
+static json_t *key_json(const uint8_t key[static KEY_SIZE])
+{
+	struct buf text;
+	json_t *out;
+
+	buf_init(&text, 2 * KEY_SIZE);
+	encode_base64(&text, key, KEY_SIZE);
+	out = json_string(buf_text(&text));
+	buf_clear(&text);
+	return out;
+}
+
+static json_t *entry_json(const struct state_entry *entry)
+{
+	char release[OID_HEX_SIZE], source[OID_HEX_SIZE];
+
+	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s?}", "release",
+			 oid_hex(&entry->release, release), "source", oid_hex(&entry->source, source),
+			 "sequence", (json_int_t)entry->sequence, "activatedAt",
+			 (json_int_t)entry->activated_at, "verdict", words[entry->verdict], "step",
+			 entry->step, "reason", entry->reason);
+}
+
+char *node_state_format(const struct node_state *state)
+{
+	const struct chain_state *chain = &state->chain;
+	json_t *keys = json_array(), *log = json_array(), *doc;
+	char accepted[OID_HEX_SIZE], *text;
+	struct buf id;
+
+	buf_init(&id, CLUSTER_ID_HEX_SIZE);
+	encode_hex(&id, chain->cluster_id, CLUSTER_ID_SIZE);
+	for (size_t i = 0; i < chain->key_count; i++)
+		(void)json_array_append_new(keys, key_json(chain->keys[i])); /* only out of memory */
+	for (size_t i = 0; i < state->log_count; i++)
+		(void)json_array_append_new(log, entry_json(state->log + i)); /* only out of memory */
+	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:o}", "version", STATE_VERSION, "cluster",
+			buf_text(&id), "role", chain->role, "accepted",
+			chain->has_accepted ? oid_hex(&chain->accepted, accepted) : "", "sequence",
+			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "log", log);
+	text = json_dumps(doc, JSON_INDENT(1));
+	assert(text); /* every string in it is ours or was checked to be UTF-8 */
+	json_decref(doc);
+	buf_clear(&id);
+	return text;
+}
+
+int node_state_write(const char *text, const struct home *home, struct err *err)
+{
+	return fs_write_atomic(home->var_fd, STATE_FILE, text, strlen(text), 0600, err);
+}
+
+/* --- reading --- */
+
+static int parse_keys(struct chain_state *chain, const json_t *keys)
+{
+	size_t i;
+	json_t *key;
+
+	if (json_array_size(keys) > LIMIT_RELEASE_KEYS)
+		return -1;
+	json_array_foreach(keys, i, key) {
+		const char *text = json_string_value(key);
+		struct buf bytes;
+		int rc;
+
+		buf_init(&bytes, KEY_SIZE);
+		rc = text ? decode_base64(text, strlen(text), &bytes) : -1;
+		if (rc == 0 && bytes.len == KEY_SIZE)
+			memcpy(chain->keys[chain->key_count++], bytes.data, KEY_SIZE);
+		else
+			rc = -1;
+		buf_clear(&bytes);
+		if (rc != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int parse_verdict(const char *word, enum verdict *out)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], word) == 0) {
+			*out = (enum verdict)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int parse_entry(struct node_state *state, const json_t *doc)
+{
+	struct state_entry entry = {0};
+	const char *release, *source, *verdict, *step, *reason = NULL;
+	json_int_t sequence, activated;
+
+	if (json_unpack((json_t *)doc, "{s:s, s:s, s:I, s:I, s:s, s:s, s:s?}", "release", &release,
+			"source", &source, "sequence", &sequence, "activatedAt", &activated, "verdict",
+			&verdict, "step", &step, "reason", &reason) != 0)
+		return -1;
+	if (oid_parse(release, &entry.release) != 0 || oid_parse(source, &entry.source) != 0 ||
+	    parse_verdict(verdict, &entry.verdict) != 0 || sequence < 0 ||
+	    state->log_count == STATE_LOG_MAX)
+		return -1;
+	entry.sequence = (uint64_t)sequence;
+	entry.activated_at = activated;
+	entry_verdict(&entry, entry.verdict, step, reason);
+	state->log[state->log_count++] = entry;
+	return 0;
+}
+
+static int parse_state(struct node_state *state, json_t *doc)
+{
+	struct chain_state *chain = &state->chain;
+	const char *cluster, *role, *accepted, *init;
+	json_t *keys, *log, *entry;
+	json_int_t version, sequence;
+	struct buf id;
+	size_t i;
+	int rc;
+
+	if (json_unpack(doc, "{s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:o}", "version", &version, "cluster",
+			&cluster, "role", &role, "accepted", &accepted, "sequence", &sequence, "keys",
+			&keys, "init", &init, "log", &log) != 0)
+		return -1;
+	buf_init(&id, CLUSTER_ID_SIZE);
+	rc = decode_hex(cluster, strlen(cluster), &id) == 0 && id.len == CLUSTER_ID_SIZE ? 0 : -1;
+	if (rc == 0)
+		memcpy(chain->cluster_id, id.data, CLUSTER_ID_SIZE);
+	buf_clear(&id);
+	chain->has_accepted = *accepted != '\0';
+	if (rc != 0 || version != STATE_VERSION || !name_valid(role) || sequence < 0 ||
+	    strlen(init) >= sizeof(state->init_digest) || parse_keys(chain, keys) != 0 ||
+	    (*accepted && oid_parse(accepted, &chain->accepted) != 0))
+		return -1;
+	memcpy(chain->role, role, strlen(role) + 1);
+	memcpy(state->init_digest, init, strlen(init) + 1);
+	chain->sequence = (uint64_t)sequence;
+	json_array_foreach(log, i, entry)
+		if (parse_entry(state, entry) != 0)
+			return -1;
+	state->known = true;
+	return 0;
+}
+
+int node_state_load(struct node_state *state, const struct home *home, struct err *err)
+{
+	struct buf text;
+	json_t *doc = NULL;
+	int rc;
+
+	*state = (struct node_state){0};
+	buf_init(&text, LIMIT_SMALL_FILE);
+	rc = fs_read(home->var_fd, STATE_FILE, &text, err);
+	if (rc != 0 && err->code == ERR_GONE) {
+		buf_clear(&text);
+		return 0;
+	}
+	if (rc == 0) {
+		doc = json_loadb(buf_text(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
+		rc = doc ? parse_state(state, doc) : -1;
+		if (rc != 0)
+			(void)err_set(err, ERR_CORRUPT, "%s/%s: damaged", home->var, STATE_FILE);
+	}
+	if (rc != 0)
+		node_state_clear(state);
+	json_decref(doc);
+	buf_clear(&text);
+	return rc;
+}

@@ -1,0 +1,71 @@
+/*
+ * What a node must remember, in var/node/state (JSON, replaced atomically): the newest release it ever accepted, with the
+ * keys that may sign the next, and what became of the releases it had.
+ */
+#ifndef MUSTER_NODE_STATE_H
+#define MUSTER_NODE_STATE_H
+
+#include "core/err.h"
+#include "core/home.h"
+#include "core/oid.h"
+#include "repo/chain.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	STATE_LOG_MAX = 100,	/* releases remembered */
+	REVISION_NAME_MAX = 80, /* bytes: 40 hex digits, or "init-" and 64, and a NUL */
+	STATE_DIGEST_MAX = 72,	/* bytes of a digest in hex and a NUL */
+};
+
+/* What became of a release here. */
+#define VERDICTS(X)                                                                                \
+	X(ACCEPTED, "accepted")                                                                    \
+	X(REJECTED, "rejected")                                                                    \
+	X(ACTIVE, "active")                                                                        \
+	X(BURNT, "burnt")                                                                          \
+	X(PAST, "past")
+
+enum verdict {
+#define X(name, word) VERDICT_##name,
+	VERDICTS(X)
+#undef X
+};
+
+struct state_entry {
+	struct oid release;
+	struct oid source;
+	uint64_t sequence;
+	int64_t activated_at; /* seconds; 0: never */
+	enum verdict verdict;
+	char step[16]; /* that rejected it */
+	char *reason;  /* NULL: none */
+};
+
+struct node_state {
+	bool known; /* there is a cluster and a role: false in a new home */
+	struct chain_state chain;
+	char init_digest[STATE_DIGEST_MAX]; /* of the cluster file in etc/init that was read last */
+	struct state_entry log[STATE_LOG_MAX]; /* newest first */
+	size_t log_count;
+};
+
+/* Reads it; a home without one gives a state that is not known. CORRUPT when it is damaged. */
+int node_state_load(struct node_state *state, const struct home *home, struct err *err);
+/* Its text (free), and writing that: apart, so that a worker can write what the loop has. */
+char *node_state_format(const struct node_state *state);
+int node_state_write(const char *text, const struct home *home, struct err *err);
+void node_state_clear(struct node_state *state);
+
+/* The entry of a release, or NULL. */
+struct state_entry *node_state_find(struct node_state *state, const struct oid *release);
+/* Whether the release was accepted here: it passed verify, whatever came of it later. */
+bool node_state_accepted(const struct node_state *state, const struct oid *release);
+/* The entry of an accepted release, added in front if it is not there; the oldest goes when there are too many. */
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release);
+void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason);
+const char *verdict_word(enum verdict verdict);
+
+#endif

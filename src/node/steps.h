@@ -1,0 +1,155 @@
+/* What the files of a node's steps share: for src/node only. The steps and their order are in cycle.c. */
+#ifndef MUSTER_NODE_STEPS_H
+#define MUSTER_NODE_STEPS_H
+
+#include "config/cluster.h"
+#include "core/fileset.h"
+#include "core/inotify.h"
+#include "node/link.h"
+#include "node/revision.h"
+#include "node/runtime.h"
+#include "node/state.h"
+
+enum node_state_word {
+#define X(name, serving) NODE_##name,
+	NODE_STATES(X)
+#undef X
+};
+
+/* The release the admin offered and this node refused, and why. */
+struct refusal {
+	struct oid release;
+	uint64_t sequence; /* 0: nothing is refused */
+	const char *step;  /* static text */
+	char reason[1024];
+};
+
+struct runtime {
+	uv_loop_t *loop;
+	const struct home *home;
+	struct proc *proc;
+	void (*changed)(void *arg);
+	void *arg;
+	char name[NAME_MAX_LEN + 1];
+	enum node_state_word word;
+
+	struct static_key *key;
+	struct keystore *keystore; /* NULL: no cluster configuration */
+	struct cluster cluster;
+	struct link *link;
+
+	struct node_state state;
+	bool head_known;	/* the admin said what its newest release is */
+	struct oid head;
+	uint64_t head_sequence; /* 0: the role has none */
+	struct refusal refusal;
+
+	struct inotify *watch;
+	struct activation *activation; /* under way, or NULL */
+	char active[REVISION_NAME_MAX]; /* the revision last activated; "": none */
+	struct oid active_source;
+	uint64_t active_sequence;
+	int64_t active_since;
+	bool reactivate; /* what current leads to is to be activated although it is ACTIVE: after a swap back */
+	bool look_again; /* current moved while an activation was under way */
+
+	struct cycle *cycle; /* under way, or NULL */
+	uv_timer_t retry;
+	unsigned retries;
+	bool saving, save_again;    /* the state is being written; it changed meanwhile */
+	struct cycle *save_waiter; /* goes on when it is on the disk */
+	struct err save_err;
+	char *record;		    /* what run/ is to say of the activation; written with the state */
+	bool stopping;
+	int busy; /* worker jobs and hooks under way: while there are any, it is not freed */
+	int handles;
+};
+
+/* One release on its way through the steps. */
+struct cycle {
+	struct runtime *runtime;
+	size_t step;
+	struct oid asked;	  /* what the admin named */
+	struct oid target;	  /* the same; after fetch, what the branch holds */
+	bool fetched;		  /* it came through the quarantine */
+	struct chain_state chain; /* verify: moves to the release */
+	struct release release;
+	struct fileset files;
+	struct buf raw;		  /* the signed commit */
+	char name[REVISION_NAME_MAX];
+	struct node_state known;  /* the log, for the worker: its reasons are not to be read */
+	int rc;			  /* of the step on a worker */
+	struct err err;
+	int fetch_parts;	  /* of fetch: worker and pump that are not done */
+	int fd;			  /* of fetch: the worker's end */
+};
+
+#define ACTIVATED_FILE "activated" /* in run/: the revision last activated, and the boot id */
+
+/* --- runtime.c --- */
+/* Frees it once it is stopping and nothing is under way any more. */
+void runtime_release(struct runtime *runtime);
+
+/* --- cycle.c --- */
+/* Takes up what the admin offers, if it is to be taken up and nothing is under way. */
+void cycle_consider(struct runtime *runtime);
+/* The step that is under way ended: 0, or -1 with ERR. */
+void cycle_step_done(struct cycle *cycle, int rc, const struct err *err);
+/* The state is on the disk, or could not be written. */
+void cycle_saved(struct cycle *cycle, int rc, const struct err *err);
+/* A revision was activated, or its activation failed: what the cycle may wait for. */
+void cycle_activated(struct runtime *runtime, const char *name, bool ok);
+
+/* --- the steps: those on a worker return 0 or -1, those on the loop end with cycle_step_done --- */
+void fetch_step(struct cycle *cycle);
+/* The link has pumped all of the fetch. */
+void fetch_pumped(struct runtime *runtime);
+int verify_step(struct cycle *cycle, struct err *err);
+int check_step(struct cycle *cycle, struct err *err);
+int stage_step(struct cycle *cycle, struct err *err);
+void vet_step(struct cycle *cycle);
+int swap_step(struct cycle *cycle, struct err *err);
+void activate_step(struct cycle *cycle);
+void report_step(struct cycle *cycle);
+
+/* --- check.c --- */
+/* The names and the configuration of a slice. */
+int check_files(const struct fileset *files, struct err *err);
+
+/* --- watch.c --- */
+int watch_start(struct runtime *runtime, struct err *err);
+
+/* --- activate.c --- */
+/* Looks where var/node/current leads, and activates that if it is not what is active. */
+void activate_look(struct runtime *runtime);
+
+/* --- report.c --- */
+/* Fills register and status messages. */
+void report_tell(struct runtime *runtime, struct control_message *message);
+/* Something of the status changed: enters the right node state, tells the admin and whoever waits. */
+void report_changed(struct runtime *runtime);
+/* Writes the state, on a worker, one writing at a time; then runtime->save_waiter goes on. */
+void report_save(struct runtime *runtime);
+
+/* --- init.c --- */
+/* What a start finds: the last configuration or that of etc/init. */
+struct start {
+	struct fileset init;	   /* etc/init/\*.xml */
+	struct node_state state;
+	bool has_revision;
+	struct revision revision;  /* the last configuration, verified again */
+	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
+	bool has_cluster;
+	struct cluster cluster;
+	struct keystore *keystore;
+};
+int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
+	      struct err *err);
+void start_clear(struct start *start);
+
+/* The environment of hooks, for MUSTER_* variables; free with hook_env_free. */
+char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence, const char *source,
+		const char *previous);
+void hook_env_free(char **env);
+
+#endif
