@@ -150,6 +150,7 @@ static void tell_unchanged(struct cycle *cycle)
 		memcpy(told->name, role->name, sizeof(told->name));
 		told->release = role->release;
 		told->sequence = role->sequence;
+		told->source = role->source;
 		told->removed = role->removed;
 	}
 }

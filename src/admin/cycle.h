@@ -37,7 +37,8 @@ struct publication_role {
 	char name[NAME_MAX_LEN + 1];
 	struct oid release; /* the newest */
 	uint64_t sequence;
-	bool changed; /* this publication made it */
+	struct oid source; /* the commit that release was made from */
+	bool changed;	   /* this publication made it */
 	bool removed; /* the role is not in the configuration any more */
 };
 

@@ -47,6 +47,7 @@ static void tell(struct cycle *cycle)
 		memcpy(told->name, role->name, sizeof(told->name));
 		told->release = role->changed ? role->next_oid : role->tip_oid;
 		told->sequence = role->changed ? role->next_sequence : role->tip.sequence;
+		told->source = role->changed ? out->source : role->tip.source;
 		told->changed = role->changed;
 		told->removed = role->removed;
 	}
@@ -64,6 +65,7 @@ static int write_state(struct cycle *cycle, struct err *err)
 
 		role->release = out->roles[i].release;
 		role->sequence = out->roles[i].sequence;
+		role->source = out->roles[i].source;
 		role->removed = out->roles[i].removed;
 	}
 	rc = state_write(cycle->in->home->var_fd, &state, err);

@@ -207,11 +207,15 @@ json_t *show_publication(const struct publication *publication)
 	for (size_t i = 0; i < publication->role_count; i++) {
 		const struct publication_role *role = publication->roles + i;
 
-		/* fails only when memory is out */
+		/*
+		 * for who asks about a commit, what it changed is changed by it, also when main's move was seen and
+		 * published before the question came; fails only when memory is out
+		 */
 		(void)json_array_append_new(
 			roles, json_pack("{s:s, s:o, s:I, s:b, s:b}", "role", role->name, "release",
 					 oid_json(&role->release), "sequence", (json_int_t)role->sequence,
-					 "changed", role->changed, "removed", role->removed));
+					 "changed", oid_equal(&role->source, &publication->source), "removed",
+					 role->removed));
 	}
 	for (size_t i = 0; i < publication->findings.count; i++)
 		(void)json_array_append_new(reasons, any_text_json(publication->findings.lines[i])); /* ditto */

@@ -119,9 +119,10 @@ static json_t *published_json(const struct admin_state *state)
 		const struct state_role *role = state->roles + i;
 
 		(void)json_object_set_new(roles, role->name,
-					  json_pack("{s:o, s:I, s:b}", "release",
+					  json_pack("{s:o, s:I, s:o, s:b}", "release",
 						    json_oid(&role->release), "sequence",
-						    (json_int_t)role->sequence, "removed",
+						    (json_int_t)role->sequence, "source",
+						    json_oid(&role->source), "removed",
 						    role->removed));
 	}
 	return json_pack("{s:o, s:s, s:o, s:o}", "source", json_oid(&state->source), "at",
@@ -176,14 +177,16 @@ static int get_oid(json_t *object, const char *key, struct oid *out)
 static int parse_role(struct admin_state *state, const char *name, json_t *value)
 {
 	json_t *sequence = json_object_get(value, "sequence");
-	struct oid release;
+	struct oid release, source;
 	struct state_role *role;
 
 	if (!name_valid(name) || get_oid(value, "release", &release) != 0 ||
+	    get_oid(value, "source", &source) != 0 ||
 	    !json_is_integer(sequence) || json_integer_value(sequence) < 1)
 		return -1;
 	role = state_add_role(state, name);
 	role->release = release;
+	role->source = source;
 	role->sequence = (uint64_t)json_integer_value(sequence);
 	role->removed = json_is_true(json_object_get(value, "removed"));
 	return 0;

@@ -22,7 +22,8 @@ struct state_role {
 	char name[NAME_MAX_LEN + 1];
 	struct oid release;
 	uint64_t sequence;
-	bool removed; /* the role is not in the configuration any more */
+	struct oid source; /* the authoring commit it was made from */
+	bool removed;	   /* the role is not in the configuration any more */
 };
 
 struct admin_state {
