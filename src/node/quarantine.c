@@ -49,8 +49,9 @@ static int make_files(int fd, const struct chain_state *chain, struct err *err)
 		rc = fs_make_dirs(fd, "refs/heads", 0700, err);
 	if (rc == 0)
 		rc = put(fd, "objects/info/alternates", "../../replica.git/objects\n", err);
+	/* no settings: for each that is not url.*.insteadof, libgit2 1.5 loses 20 kB at every fetch */
 	if (rc == 0)
-		rc = put(fd, "config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", err);
+		rc = put(fd, "config", "", err);
 	if (rc == 0)
 		rc = put(fd, "HEAD", head, err);
 	if (rc == 0 && chain->has_accepted) {
