@@ -26,6 +26,7 @@ enum {
 	OPTION_HELP,
 	OPTION_FORCE_RELOAD,
 	OPTION_NO_STATUS,
+	OPTION_STATUS_LISTEN,
 	OPTION_LOG_LEVEL,
 	OPTION_CHECK,
 };
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
 	{"service-name", required_argument, NULL, 'N'},
 	{"force-reload", no_argument, NULL, OPTION_FORCE_RELOAD},
 	{"no-status", no_argument, NULL, OPTION_NO_STATUS},
+	{"status-listen", required_argument, NULL, OPTION_STATUS_LISTEN},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"check", no_argument, NULL, OPTION_CHECK},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -47,14 +49,17 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"usage: musterd [--home DIR] [-a|--admin | -n|--no-admin] [-s|--service-role ROLE]\n"
-	"               [-N|--service-name NAME] [--force-reload] [--log-level LEVEL] [--check]\n"
+	"               [-N|--service-name NAME] [--force-reload] [--no-status]\n"
+	"               [--status-listen ADDR:PORT] [--log-level LEVEL] [--check]\n"
 	"\n"
 	"  -a, --admin              be the admin node (default; ADMIN=true)\n"
 	"  -n, --no-admin           be no admin (ADMIN=false)\n"
 	"  -s, --service-role ROLE  be a runtime node of that role (SERVICE_ROLE; with --no-admin: default)\n"
 	"  -N, --service-name NAME  the node's name (SERVICE_NAME; the host name)\n"
 	"      --force-reload       read etc/init again although there is a last configuration\n"
-	"      --no-status          no status endpoint (there is none yet: accepted for later)\n"
+	"      --status-listen ADDR:PORT  status document; metrics on the next port; port 0: free ones\n"
+	"                           (STATUS_LISTEN; 127.0.0.1:4465)\n"
+	"      --no-status          neither\n"
 	"      --log-level LEVEL    error, warning, notice (default), info, debug (LOGGING_LEVEL)\n"
 	"      --check              load and check what a start would, print the verdict, exit\n"
 	"      --home DIR           the home: DIR/etc, DIR/var, DIR/run (MUSTER_HOME)\n"
@@ -65,6 +70,8 @@ struct settings {
 	const char *role;
 	const char *name;
 	const char *level;
+	const char *status_listen;
+	bool no_status;
 	bool admin, admin_given;
 	bool force_reload;
 	bool check;
@@ -115,7 +122,10 @@ static int parse_option(int option, struct settings *settings)
 		settings->force_reload = true;
 		return 0;
 	case OPTION_NO_STATUS:
+		settings->no_status = true;
 		return 0;
+	case OPTION_STATUS_LISTEN:
+		return set_once(&settings->status_listen, optarg, "--status-listen");
 	case OPTION_CHECK:
 		settings->check = true;
 		return 0;
@@ -134,6 +144,12 @@ static int parse_environment(struct settings *settings)
 		settings->name = getenv("SERVICE_NAME");
 	if (!settings->level)
 		settings->level = getenv("LOGGING_LEVEL");
+	if (!settings->status_listen)
+		settings->status_listen = getenv("STATUS_LISTEN");
+	if (settings->no_status)
+		settings->status_listen = NULL;
+	else if (!settings->status_listen || !*settings->status_listen)
+		settings->status_listen = "127.0.0.1:4465";
 	if (!settings->admin_given && admin) {
 		if (strcasecmp(admin, "true") != 0 && strcasecmp(admin, "false") != 0)
 			return usage("ADMIN is true or false, not \"%s\"", admin);
@@ -222,6 +238,7 @@ int main(int argc, char **argv)
 	const struct daemon_options options = {.admin = settings.admin,
 					       .role = settings.role,
 					       .name = settings.name,
+					       .status_listen = settings.status_listen,
 					       .force_reload = settings.force_reload};
 
 	rc = home_init(&home, settings.home, &err);

@@ -13,16 +13,16 @@ static json_t *nodes_document(void *arg)
 			 show_nodes(answers->serve));
 }
 
-static json_t *status_document(struct admin_answers *answers)
+json_t *admin_status(struct admin_answers *answers)
 {
 	json_t *admin = show_status(answers->identity, answers->admin, answers->serve, answers->listen_host);
 	json_t *both;
 
 	if (!answers->runtime)
-		return admin;
+		return endpoints_add(answers->endpoints, admin);
 	both = runtime_status(answers->runtime);
 	(void)json_object_set_new(both, "adminNode", admin); /* only out of memory */
-	return both;
+	return endpoints_add(answers->endpoints, both);
 }
 
 static void on_published(void *arg, const struct publication *publication, const struct err *err)
@@ -54,7 +54,7 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 	if (!what || !answers->serve || !answers->admin)
 		client_refuse(client, ERR_RETRY, "the admin is starting");
 	else if (strcmp(what, "status") == 0)
-		client_answer(client, status_document(answers));
+		client_answer(client, admin_status(answers));
 	else if (strcmp(what, "publish") == 0)
 		answer_publish(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)

@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "admin/serve.h"
 #include "control/server.h"
+#include "http/endpoints.h"
 #include "node/runtime.h"
 
 /* Clients that wait until a document changes: a request with "after" below the version waits for the next. */
@@ -27,13 +28,20 @@ struct admin_answers {
 	const struct identity *identity;
 	const char *listen_host;
 	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
+	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
 };
 
 struct node_answers {
 	struct runtime *runtime;
+	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
 };
+
+/* The status document of an admin, and of a process that is both; a new reference. */
+json_t *admin_status(struct admin_answers *answers);
+/* Of a node. */
+json_t *node_status(struct node_answers *answers);
 
 /* Both fit struct server's calls; ARG is one of the above. */
 void admin_answer(void *arg, struct client *client, const json_t *request);

@@ -34,6 +34,8 @@ struct daemon {
 
 	struct node_answers node;
 	struct server *node_server;
+
+	struct endpoints *endpoints;
 };
 
 static void daemon_stop(struct daemon *daemon)
@@ -43,6 +45,8 @@ static void daemon_stop(struct daemon *daemon)
 	daemon->stopping = true;
 	server_stop(daemon->admin_server);
 	server_stop(daemon->node_server);
+	daemon->admin.endpoints = daemon->node.endpoints = NULL;
+	endpoints_stop(daemon->endpoints);
 	if (daemon->admin.admin)
 		admin_stop(daemon->admin.admin);
 	serve_stop(daemon->admin.serve);
@@ -193,6 +197,26 @@ static int node_half(struct daemon *daemon, struct err *err)
 
 /* --- both --- */
 
+static json_t *on_status(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	return daemon->options->admin ? admin_status(&daemon->admin) : node_status(&daemon->node);
+}
+
+static int status_half(struct daemon *daemon, struct err *err)
+{
+	if (!daemon->options->status_listen)
+		return 0;
+	if (endpoints_start(&daemon->loop, daemon->options->status_listen, on_status, daemon,
+			    &daemon->endpoints, err) != 0)
+		return -1;
+	daemon->admin.endpoints = daemon->node.endpoints = daemon->endpoints;
+	log_notice("status", "", "status on %s, metrics on %s", endpoints_status(daemon->endpoints),
+		   endpoints_metrics(daemon->endpoints));
+	return 0;
+}
+
 static int daemon_start(struct daemon *daemon, struct err *err)
 {
 	if (proc_start(&daemon->proc, err) != 0)
@@ -206,7 +230,9 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 		return -1;
 	if (daemon->options->admin && admin_half(daemon, err) != 0)
 		return -1;
-	return daemon->options->role ? node_half(daemon, err) : 0;
+	if (daemon->options->role && node_half(daemon, err) != 0)
+		return -1;
+	return status_half(daemon, err);
 }
 
 int daemon_check_admin(struct home *home, char **verdict, struct err *err)

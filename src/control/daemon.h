@@ -11,6 +11,7 @@ struct daemon_options {
 	bool admin;	  /* be the admin */
 	const char *role; /* be a runtime node of that role, or NULL */
 	const char *name; /* the node's name */
+	const char *status_listen; /* "ADDR:PORT" of the status endpoint, or NULL for none */
 	bool force_reload;
 };
 

@@ -3,12 +3,17 @@
 
 #include <string.h>
 
+json_t *node_status(struct node_answers *answers)
+{
+	return endpoints_add(answers->endpoints, runtime_status(answers->runtime));
+}
+
 static json_t *status_document(void *arg)
 {
 	struct node_answers *answers = arg;
 
 	return json_pack("{s:I, s:o}", "version", (json_int_t)answers->waiters.version, "status",
-			 runtime_status(answers->runtime));
+			 node_status(answers));
 }
 
 void node_answer(void *arg, struct client *client, const json_t *request)

@@ -44,6 +44,11 @@
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
 #define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
 
+/* --- status and metrics --- */
+#define LIMIT_HTTP_CONNECTIONS 64u /* open connections of probes and scrapers, for each port */
+#define LIMIT_HTTP_MEMORY 16384u   /* bytes of a request's headers */
+#define WAIT_HTTP 10000u	   /* milliseconds a connection may be silent */
+
 /* --- control socket --- */
 #define LIMIT_CONTROL_CLIENTS 64u	/* open local clients */
 #define LIMIT_CONTROL_REQUEST (64u << 10) /* bytes of one request line */

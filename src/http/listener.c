@@ -1,0 +1,200 @@
+/* A small HTTP listener: see listener.h. */
+#include "http/listener.h"
+
+#include "core/limits.h"
+#include "core/text.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct listener {
+	uv_poll_t poll;	  /* libmicrohttpd's epoll descriptor */
+	uv_timer_t timer; /* its time-outs */
+	struct MHD_Daemon *daemon;
+	http_page_fn *page;
+	void *arg;
+	uint16_t port;
+	bool closing;
+	int handles;
+};
+
+static enum MHD_Result reply(struct MHD_Connection *connection, unsigned code, const char *type,
+			     struct buf *body)
+{
+	size_t size = 0;
+	uint8_t *data = buf_steal(body, &size);
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(size, data, data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result rc;
+
+	if (!response) {
+		free(data);
+		return MHD_NO;
+	}
+	/* these fail only when memory is out; the answer is then without the header */
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	rc = MHD_queue_response(connection, code, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **state)
+{
+	struct listener *listener = arg;
+	struct http_answer answer = {.code = MHD_HTTP_NOT_FOUND, .type = "text/plain; charset=utf-8"};
+	enum MHD_Result rc;
+
+	(void)version;
+	(void)upload;
+	(void)state;
+	if (*upload_size) { /* a body is taken in and dropped */
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	buf_init(&answer.body, LIMIT_CONTROL_ANSWER);
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+		answer.code = MHD_HTTP_METHOD_NOT_ALLOWED;
+	else
+		listener->page(listener->arg, url, &answer);
+	if (answer.code == MHD_HTTP_NOT_FOUND || answer.code == MHD_HTTP_METHOD_NOT_ALLOWED) {
+		buf_reset(&answer.body);
+		buf_printf(&answer.body, "%s\n",
+			   answer.code == MHD_HTTP_NOT_FOUND ? "not found" : "only GET and HEAD");
+	}
+	rc = reply(connection, answer.code, answer.type, &answer.body);
+	buf_clear(&answer.body);
+	return rc;
+}
+
+/* Lets libmicrohttpd work, and asks when it wants to be called again. */
+static void run(struct listener *listener);
+
+static void on_timer(uv_timer_t *timer)
+{
+	run(timer->data);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	(void)status; /* libmicrohttpd finds out itself */
+	(void)events; /* readable is all that was asked for */
+	run(poll->data);
+}
+
+static void run(struct listener *listener)
+{
+	MHD_UNSIGNED_LONG_LONG wait = 0;
+
+	if (listener->closing)
+		return;
+	(void)MHD_run(listener->daemon); /* fails only on a daemon of another kind */
+	if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
+		(void)uv_timer_start(&listener->timer, on_timer, wait, 0); /* never fails */
+	else
+		(void)uv_timer_stop(&listener->timer); /* never fails */
+}
+
+static void on_close(uv_handle_t *handle)
+{
+	struct listener *listener = handle->data;
+
+	if (--listener->handles > 0)
+		return;
+	MHD_stop_daemon(listener->daemon);
+	free(listener);
+}
+
+/* A start that fails says why by itself only in a log of libmicrohttpd's: bind tells it better. */
+static int address_of(const char *host, uint16_t port, struct sockaddr_storage *out, struct err *err)
+{
+	*out = (struct sockaddr_storage){0};
+	if (uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0 ||
+	    uv_ip6_addr(host, port, (struct sockaddr_in6 *)out) == 0)
+		return 0;
+	return err_set(err, ERR_REFUSED, "listen: \"%s\" is no address", host);
+}
+
+int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_fn *page, void *arg,
+		   struct listener **out, struct err *err)
+{
+	struct listener *listener = mem_new(1, sizeof(*listener));
+	struct sockaddr_storage address;
+	unsigned flags = MHD_USE_EPOLL;
+	const union MHD_DaemonInfo *info;
+
+	if (address_of(host, port, &address, err) != 0) {
+		free(listener);
+		return -1;
+	}
+	if (address.ss_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	listener->page = page;
+	listener->arg = arg;
+	listener->daemon = MHD_start_daemon(
+		flags, port, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, &address,
+		MHD_OPTION_CONNECTION_LIMIT, LIMIT_HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)(WAIT_HTTP / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_MEMORY,
+		MHD_OPTION_END);
+	if (!listener->daemon) {
+		free(listener);
+		return err_set(err, ERR_REFUSED, "listen: %s port %u cannot be taken: is it in use?", host, port);
+	}
+	info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);
+	listener->port = info ? info->port : port;
+	info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	assert(info); /* it was started with epoll */
+	(void)uv_timer_init(loop, &listener->timer); /* never fails */
+	if (uv_poll_init(loop, &listener->poll, info->epoll_fd) != 0) {
+		listener->closing = true;
+		listener->timer.data = listener;
+		listener->handles = 1;
+		uv_close((uv_handle_t *)&listener->timer, on_close);
+		return err_set(err, ERR_RETRY, "listen: the loop does not take it");
+	}
+	listener->timer.data = listener->poll.data = listener;
+	listener->handles = 2;
+	(void)uv_poll_start(&listener->poll, UV_READABLE, on_ready); /* fails only on a closing handle */
+	*out = listener;
+	return 0;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+	return listener->port;
+}
+
+void listener_stop(struct listener *listener)
+{
+	if (!listener || listener->closing)
+		return;
+	listener->closing = true;
+	uv_close((uv_handle_t *)&listener->poll, on_close);
+	uv_close((uv_handle_t *)&listener->timer, on_close);
+}
+
+int http_address_parse(const char *text, char host[static HTTP_ADDRESS_MAX], uint16_t *port,
+		       struct err *err)
+{
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	uint64_t number;
+
+	if (!colon || n == 0 || n >= HTTP_ADDRESS_MAX || text_number(colon + 1, 65535, &number) != 0)
+		return err_set(err, ERR_REFUSED, "\"%.80s\" is not ADDR:PORT", text);
+	if (text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	memcpy(host, text, n);
+	host[n] = '\0';
+	*port = (uint16_t)number;
+	return 0;
+}
