@@ -3,6 +3,7 @@
 
 #include "crypto/encode.h"
 #include "crypto/sshsig.h"
+#include "repo/line.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -199,7 +200,7 @@ static bool ident_valid(const char *ident)
 	       part_valid(mail + 2, (size_t)(end - mail - 2)) && time_valid(end + 2);
 }
 
-static bool committer_valid(const char *ident)
+bool release_committer_valid(const char *ident)
 {
 	const char *host = ident + strlen(COMMITTER_START);
 	size_t n;
@@ -236,7 +237,7 @@ static const char *release_problem(const struct release *release)
 {
 	if (!ident_valid(release->author))
 		return "its author is malformed";
-	if (!committer_valid(release->committer))
+	if (!release_committer_valid(release->committer))
 		return "its committer is not \"muster <admin@HOST> SECONDS +0000\"";
 	if (!message_valid(release->message))
 		return "its message is not one that a release may have";
@@ -321,51 +322,6 @@ int release_sign(const struct release *release, const uint8_t seed[static KEY_SI
 }
 
 /* --- reading --- */
-
-/* The value of the line at the cursor, which must be `KEY<DIVIDER>VALUE`; borrowed. */
-static int line_value(struct cursor *c, const char *key, const char *divider, const char **value,
-		      size_t *n, struct err *err)
-{
-	size_t k = strlen(key), d = strlen(divider), len;
-	const char *line = cursor_line(c, &len);
-
-	if (!line)
-		return err_set(err, ERR_CORRUPT, "ends where \"%s\" belongs", key);
-	if (len < k + d || memcmp(line, key, k) != 0 || memcmp(line + k, divider, d) != 0)
-		return err_set(err, ERR_CORRUPT, "has \"%.*s\" where \"%s\" belongs",
-			       (int)(len < 40 ? len : 40), line, key);
-	*value = line + k + d;
-	*n = len - k - d;
-	return 0;
-}
-
-/* The same as a string in OUT. */
-static int line_text(struct cursor *c, const char *key, const char *divider, char *out, size_t size,
-		     struct err *err)
-{
-	const char *value;
-	size_t n;
-
-	if (line_value(c, key, divider, &value, &n, err) != 0)
-		return -1;
-	if (n >= size)
-		return err_set(err, ERR_CORRUPT, "%s is longer than %zu bytes", key, size - 1);
-	memcpy(out, value, n);
-	out[n] = '\0';
-	return 0;
-}
-
-static int line_oid(struct cursor *c, const char *key, const char *divider, struct oid *out,
-		    struct err *err)
-{
-	char hex[OID_HEX_SIZE];
-
-	if (line_text(c, key, divider, hex, sizeof(hex), err) != 0)
-		return -1;
-	if (oid_parse(hex, out) != 0)
-		return err_set(err, ERR_CORRUPT, "%s is no object id", key);
-	return 0;
-}
 
 static int line_ident(struct cursor *c, const char *key, char **out, struct err *err)
 {
@@ -473,39 +429,18 @@ static int parse_keys(struct cursor *c, struct release *out, struct err *err)
 	return 0;
 }
 
-/* A trailer of SIZE bytes in hex. */
-static int parse_hex(struct cursor *c, const char *key, const char *divider, uint8_t *out,
-		     size_t size, struct err *err)
-{
-	const char *value;
-	struct buf bytes;
-	size_t n;
-	int rc;
-
-	if (line_value(c, key, divider, &value, &n, err) != 0)
-		return -1;
-	buf_init(&bytes, size);
-	rc = decode_hex(value, n, &bytes);
-	if (rc == 0 && bytes.len == size)
-		memcpy(out, bytes.data, size);
-	else
-		rc = err_set(err, ERR_CORRUPT, "%s is malformed", key);
-	buf_clear(&bytes);
-	return rc;
-}
-
 static int parse_trailers(struct cursor *c, struct release *out, struct err *err)
 {
 	char text[32];
 
-	if (parse_hex(c, "Muster-Cluster", ": ", out->cluster_id, CLUSTER_ID_SIZE, err) != 0 ||
+	if (line_hex(c, "Muster-Cluster", ": ", out->cluster_id, CLUSTER_ID_SIZE, err) != 0 ||
 	    line_text(c, "Muster-Role", ": ", out->role, sizeof(out->role), err) != 0 ||
 	    line_text(c, "Muster-Sequence", ": ", text, sizeof(text), err) != 0)
 		return -1;
 	if (text_number(text, UINT64_MAX, &out->sequence) != 0)
 		return err_set(err, ERR_CORRUPT, "Muster-Sequence is no number");
 	if (line_oid(c, "Muster-Source", ": ", &out->source, err) != 0 ||
-	    parse_hex(c, "Muster-Digest", ": blake2b-256:", out->digest, DIGEST_SIZE, err) != 0 ||
+	    line_hex(c, "Muster-Digest", ": blake2b-256:", out->digest, DIGEST_SIZE, err) != 0 ||
 	    parse_keys(c, out, err) != 0)
 		return -1;
 	if (!cursor_done(c)) {

@@ -65,6 +65,8 @@ char *release_message_clean(const char *message);
 char *release_ident(const char *name, const char *mail, int64_t seconds, int zone);
 /* `muster <admin@HOST> SECONDS +0000`, a new string; what HOST may not hold is left out. */
 char *release_committer(const char *host, int64_t seconds);
+/* Whether IDENT has that form, whatever the host. */
+bool release_committer_valid(const char *ident);
 
 /*
  * Appends the raw commit, signed with SEED. The fields must be valid (asserted), but for SIGNER,
