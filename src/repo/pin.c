@@ -4,10 +4,12 @@
 #include "crypto/encode.h"
 #include "crypto/sshsig.h"
 #include "repo/line.h"
+#include "repo/object.h"
 #include "repo/release.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ARMOUR_START "-----BEGIN SSH SIGNATURE-----\n"
@@ -154,4 +156,39 @@ int pin_parse(const void *raw, size_t n, struct pin *out, struct err *err)
 		return err_prefix(err, "pin");
 	*out = pin;
 	return 0;
+}
+
+/* --- in a repository --- */
+
+int pin_load(struct repo *repo, const char *node, struct buf *raw, struct err *err)
+{
+	char *ref = text_format("refs/pins/%s", node);
+	git_odb_object *object;
+	struct oid oid;
+	int rc = repo_ref_get(repo, ref, &oid, err);
+
+	free(ref);
+	if (rc != 0)
+		return rc;
+	if (object_read(repo, &oid, GIT_OBJECT_TAG, &object, err) != 0)
+		return -1;
+	buf_put(raw, git_odb_object_data(object), git_odb_object_size(object));
+	git_odb_object_free(object);
+	return raw->failed ? err_set(err, ERR_CORRUPT, "pin of %s: larger than a pin can be", node) : 0;
+}
+
+int pin_store(struct repo *repo, const char *node, const struct buf *raw, struct err *err)
+{
+	char *ref = text_format("refs/pins/%s", node);
+	struct oid old, new;
+	struct err why = {.code = ERR_NONE};
+	bool has = repo_ref_get(repo, ref, &old, &why) == 0;
+	int rc = has || why.code == ERR_GONE ? 0 : err_set(err, why.code, "%s", why.text);
+
+	if (rc == 0)
+		rc = object_write(repo, GIT_OBJECT_TAG, raw->data, raw->len, &new, err);
+	if (rc == 0 && !(has && oid_equal(&old, &new)))
+		rc = repo_ref_set(repo, ref, has ? &old : NULL, &new, err);
+	free(ref);
+	return rc;
 }

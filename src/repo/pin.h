@@ -10,6 +10,7 @@
 #include "core/oid.h"
 #include "core/text.h"
 #include "crypto/key.h"
+#include "repo/git.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +40,10 @@ void pin_sign(const struct pin *pin, const uint8_t seed[static KEY_SIZE], struct
  * which node, and that the sequence grows, is the caller's to see.
  */
 int pin_parse(const void *raw, size_t n, struct pin *out, struct err *err);
+
+/* Appends the raw pin that refs/pins/NODE names, not yet parsed; GONE when there is none. */
+int pin_load(struct repo *repo, const char *node, struct buf *raw, struct err *err);
+/* Writes a raw pin and moves refs/pins/NODE to it, durably. */
+int pin_store(struct repo *repo, const char *node, const struct buf *raw, struct err *err);
 
 #endif
