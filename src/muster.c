@@ -67,9 +67,14 @@ int main(int argc, char **argv)
 		if (option == OPTION_HELP)
 			return print_help();
 		if (option == OPTION_VERSION)
-			return puts("muster " PACKAGE_VERSION) == EOF;
+			return puts("muster " PACKAGE_VERSION) == EOF || fflush(stdout) != 0;
 		if (option != OPTION_HOME) {
-			(void)fprintf(stderr, "muster: wrong option; see muster --help\n"); /* no one else to tell */
+			(void)fprintf(stderr, "muster: wrong option or no value: %s; see muster --help\n",
+				      argv[optind - 1]); /* no one else to tell */
+			return CLI_USAGE;
+		}
+		if (home && strcmp(home, optarg) != 0) {
+			(void)fprintf(stderr, "muster: two values for --home; see muster --help\n"); /* ditto */
 			return CLI_USAGE;
 		}
 		home = optarg;

@@ -100,6 +100,11 @@ static int set_once(const char **value, const char *given, const char *option)
 	return 0;
 }
 
+static int say(const char *text)
+{
+	return fputs(text, stdout) == EOF || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int parse_option(int option, struct settings *settings)
 {
 	switch (option) {
@@ -202,8 +207,8 @@ static int run_check(struct home *home, const struct settings *settings, struct 
 
 	rc = settings->admin ? daemon_check_admin(home, &verdict, err)
 			     : runtime_check(home, &options, &verdict, err);
-	if (rc == 0)
-		(void)printf("%s\n", verdict); /* flushed and checked at exit by main */
+	if (rc == 0 && (printf("%s\n", verdict) < 0 || fflush(stdout) != 0))
+		rc = err_sys(err, "output");
 	free(verdict);
 	return rc;
 }
@@ -215,11 +220,12 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int option, rc;
 
+	opterr = 0;
 	while ((option = getopt_long(argc, argv, "ans:N:", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP || option == OPTION_VERSION)
-			return printf("%s", option == OPTION_HELP ? help : "musterd " PACKAGE_VERSION "\n") < 0;
+			return say(option == OPTION_HELP ? help : "musterd " PACKAGE_VERSION "\n");
 		if (option == '?')
-			return usage("%s", "wrong option");
+			return usage("wrong option or no value: %s", argv[optind - 1]);
 		rc = parse_option(option, &settings);
 		if (rc != 0)
 			return rc;

@@ -96,9 +96,10 @@ int cli_verdict(const json_t *publication, struct err *err)
 		return CLI_DONE;
 	json_array_foreach(reasons, i, reason)
 		cli_field(json_string_value(reason), 0);
-	(void)err_set(err, ERR_REFUSED, "%.12s is refused at %s, for %zu reasons; what was published before stays",
+	(void)err_set(err, ERR_REFUSED, "%.12s is refused at %s, for %zu reason%s; what was published before stays",
 		      cli_string(publication, "source") ? cli_string(publication, "source") : "main",
-		      step ? step : "a step", json_array_size(reasons));
+		      step ? step : "a step", json_array_size(reasons),
+		      json_array_size(reasons) == 1 ? "" : "s");
 	return CLI_FAILED;
 }
 

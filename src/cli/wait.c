@@ -3,6 +3,7 @@
 #include "control/client.h"
 #include "core/limits.h"
 #include "core/loop.h"
+#include "node/runtime.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -47,12 +48,14 @@ static int converse(struct ask *conversation, const struct wanted *wanted, uint6
 	json_int_t version = 0;
 	uint64_t now;
 
-	while ((now = loop_now()) < deadline) {
+	/* what is reached already is seen with no time left too */
+	while ((now = loop_now()) < deadline || version == 0) {
 		json_t *answer = NULL, *request = json_pack("{s:s, s:I}", "do", "status", "after", version);
+		unsigned left = now < deadline ? (unsigned)(deadline - now) : WAIT_CONTROL;
 		bool good;
 
-		if (ask(conversation, request, (unsigned)(deadline - now), &answer, err) != 0)
-			return err->code == ERR_GONE ? CLI_NO_DAEMON : CLI_TIMEOUT;
+		if (ask(conversation, request, left, &answer, err) != 0)
+			return err->code == ERR_GONE || loop_now() < deadline ? CLI_NO_DAEMON : CLI_TIMEOUT;
 		version = json_integer_value(json_object_get(answer, "version"));
 		good = reached(json_object_get(answer, "status"), wanted);
 		json_decref(answer);
@@ -62,11 +65,36 @@ static int converse(struct ask *conversation, const struct wanted *wanted, uint6
 	return CLI_TIMEOUT;
 }
 
+static bool is_state(const char *word)
+{
+	static const char *const words[] = {
+#define X(name, serving) #name,
+		NODE_STATES(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_prefix(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n >= 4 && n <= OID_HEX && strspn(text, "0123456789abcdefABCDEF") == n;
+}
+
 static int parse(int argc, char **argv, struct wanted *wanted, struct err *err)
 {
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 's' && !is_state(optarg))
+			return cli_usage(err, "\"%s\" is no state of a node", optarg);
+		if (option == 'r' && !is_prefix(optarg))
+			return cli_usage(err, "\"%s\" is no release: 4 to 40 hex digits", optarg);
 		if (option == 's')
 			wanted->state = optarg;
 		else if (option == 'r')
@@ -78,6 +106,8 @@ static int parse(int argc, char **argv, struct wanted *wanted, struct err *err)
 		else if (option == '?')
 			return cli_usage(err, "wrong option");
 	}
+	if (!wanted->state && !wanted->release && !wanted->sequence)
+		wanted->state = "RUNNING";
 	return optind < argc ? cli_usage(err, "wait takes no \"%s\"", argv[optind]) : CLI_DONE;
 }
 

@@ -64,7 +64,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct daemon *daemon = handle->data;
 
 	if (number == SIGHUP) {
-		log_notice("daemon", "", "settings are read again");
+		log_notice("daemon", "", "what was refused is tried again");
 		if (daemon->node.runtime)
 			runtime_reload(daemon->node.runtime);
 		return;

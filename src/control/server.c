@@ -31,6 +31,7 @@ struct client {
 	struct client *next;
 	struct buf in;
 	bool waiting; /* for an answer */
+	bool taking;  /* requests are looked at: an answer given at once does not look again */
 	bool closing;
 	char bytes[4096];
 };
@@ -73,6 +74,8 @@ static void client_close(struct client *client)
 	uv_close((uv_handle_t *)&client->pipe, on_client_close);
 }
 
+static void take_requests(struct client *client);
+
 static void on_answered(uv_write_t *request, int status)
 {
 	struct answer *answer = (struct answer *)request;
@@ -82,9 +85,9 @@ static void on_answered(uv_write_t *request, int status)
 	free(answer);
 	if (status != 0)
 		client_close(client);
+	else
+		take_requests(client);
 }
-
-static void take_requests(struct client *client);
 
 void client_answer(struct client *client, json_t *document)
 {
@@ -94,7 +97,12 @@ void client_answer(struct client *client, json_t *document)
 
 	json_decref(document);
 	client->waiting = false;
-	answer->text = text_format("%s\n", text ? text : "{}");
+	if (!text) {
+		free(answer);
+		client_refuse(client, ERR_CORRUPT, "the answer holds what is no text");
+		return;
+	}
+	answer->text = text_format("%s\n", text);
 	free(text);
 	bytes = uv_buf_init(answer->text, (unsigned)strlen(answer->text));
 	if (uv_write(&answer->request, (uv_stream_t *)&client->pipe, &bytes, 1, on_answered) != 0) {
@@ -117,14 +125,19 @@ void client_refuse(struct client *client, enum err_code code, const char *text)
 /* One request at a time: the next is looked at when this one is answered. */
 static void take_requests(struct client *client)
 {
-	while (!client->waiting && !client->closing) {
+	if (client->taking)
+		return;
+	client->taking = true;
+	/* what was answered must be read first: a client that only asks fills no memory */
+	while (!client->waiting && !client->closing &&
+	       uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) == 0) {
 		struct cursor c = cursor_of(client->in.data, client->in.len);
 		size_t n;
 		const char *line = cursor_line(&c, &n);
 		json_t *request;
 
 		if (!line)
-			return;
+			break;
 		request = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
 		buf_consume(&client->in, n + 1);
 		client->waiting = true;
@@ -134,6 +147,7 @@ static void take_requests(struct client *client)
 			client_refuse(client, ERR_CORRUPT, "the request is not a JSON object");
 		json_decref(request);
 	}
+	client->taking = false;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -158,7 +172,21 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 		take_requests(client);
 }
 
-/* Root, the daemon's own user, and whoever the group of the socket lets in (the mode saw to that). */
+/* Whether GROUP is among the other groups of the one at the end of FD. */
+static bool is_member(int fd, gid_t group)
+{
+	gid_t *groups = mem_new(LIMIT_CONTROL_GROUPS, sizeof(*groups));
+	socklen_t size = LIMIT_CONTROL_GROUPS * sizeof(*groups);
+	bool found = false;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0)
+		for (size_t i = 0; i < size / sizeof(*groups); i++)
+			found |= groups[i] == group;
+	free(groups);
+	return found;
+}
+
+/* Root, the daemon's own user, and whoever is in the group of the socket. */
 static bool is_allowed(const struct client *client)
 {
 	struct ucred who;
@@ -171,7 +199,8 @@ static bool is_allowed(const struct client *client)
 		return false;
 	if (who.uid == 0 || who.uid == geteuid())
 		return true;
-	return stat(client->server->path, &st) == 0 && (st.st_mode & S_IWGRP) && st.st_gid == who.gid;
+	return stat(client->server->path, &st) == 0 && (st.st_mode & S_IWGRP) &&
+	       (st.st_gid == who.gid || is_member(fd, st.st_gid));
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -223,7 +252,8 @@ int server_start(uv_loop_t *loop, const char *path, server_fn *fn, server_gone_f
 		rc = uv_listen((uv_stream_t *)&server->pipe, 16, on_connection);
 	if (rc != 0) {
 		server_stop(server);
-		return err_set(err, ERR_REFUSED, "control socket %s: %s", path, uv_strerror(rc));
+		return err_set(err, ERR_REFUSED, "control socket %s: %s%s", path, uv_strerror(rc),
+			       rc == UV_ENAMETOOLONG ? ": give a home with a shorter path" : "");
 	}
 	*out = server;
 	return 0;

@@ -8,10 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +37,7 @@ struct proc {
 int proc_start(struct proc **out, struct err *err)
 {
 	int pair[2];
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	struct proc *proc;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -52,9 +50,7 @@ int proc_start(struct proc **out, struct err *err)
 		return -1;
 	}
 	if (pid == 0) {
-		(void)close(pair[0]); /* the daemon's */
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
-			_exit(1);
+		(void)close(pair[0]); /* the daemon's: when that one ends, even killed, the runner ends its hook and itself */
 		runner_main(pair[1]);
 	}
 	(void)close(pair[1]); /* the runner's */

@@ -171,6 +171,17 @@ static bool hook_wait(struct hook *hook)
 	}
 }
 
+/* Looks at the end of a hook without taking it. */
+static bool has_exited_well(pid_t pid)
+{
+	siginfo_t info = {0};
+
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0)
+		if (errno != EINTR)
+			return false;
+	return info.si_code == CLD_EXITED && info.si_status == 0;
+}
+
 /* Runs one hook; true when it exited 0, else TEXT says why not. */
 static bool hook_run(struct hook *hook, const char *path, char *text, size_t size)
 {
@@ -184,7 +195,7 @@ static bool hook_run(struct hook *hook, const char *path, char *text, size_t siz
 	ended = hook_wait(hook);
 	/* its group too: what it left behind must not outlive it when it failed or hung; while the leader is not
 	 * waited for, its number cannot be another's */
-	if (!ended)
+	if (!ended || !has_exited_well(hook->pid))
 		(void)kill(-hook->pid, SIGKILL); /* the group is there: the leader is a zombie at least */
 	while (waitpid(hook->pid, &status, 0) < 0 && errno == EINTR)
 		;

@@ -60,6 +60,8 @@ static void activation_end(struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
 
+	if (runtime->stopping)
+		cycle_activated(runtime, activation->name, false);
 	runtime->activation = NULL;
 	free(activation->record);
 	free(activation);
@@ -88,30 +90,58 @@ static void on_swap_done(void *arg)
 {
 	struct swapping *swapping = arg;
 
-	swapping->runtime->busy--;
-	if (swapping->rc != 0)
-		log_error("activate", swapping->name, "cannot swap back: %s", swapping->err.text);
-	else
+	struct runtime *runtime = swapping->runtime;
+
+	runtime->busy--;
+	runtime->unswapped = swapping->rc != 0;
+	if (swapping->rc != 0) {
+		log_error("activate", swapping->name, "cannot swap back, tried again later: %s",
+			  swapping->err.text);
+		retry_later(runtime);
+	} else {
 		log_notice("activate", swapping->name, "swapped back");
-	runtime_release(swapping->runtime);
+	}
+	runtime_release(runtime);
 	free(swapping);
 }
 
-/* current goes back to what was active; its inotify event activates that. */
-static void swap_back(struct runtime *runtime)
+static void begin_swap(struct runtime *runtime)
 {
-	struct swapping *swapping;
+	struct swapping *swapping = mem_new(1, sizeof(*swapping));
 
-	if (!runtime->active[0]) {
-		log_error("activate", runtime->name, "there is nothing to swap back to");
-		return;
-	}
-	runtime->reactivate = true;
-	swapping = mem_new(1, sizeof(*swapping));
 	swapping->runtime = runtime;
-	memcpy(swapping->name, runtime->active, sizeof(swapping->name));
+	memcpy(swapping->name, runtime->back, sizeof(swapping->name));
 	runtime->busy++;
 	loop_work(runtime->loop, on_swap_work, on_swap_done, swapping);
+}
+
+void activate_retry(struct runtime *runtime)
+{
+	if (runtime->unswapped && !runtime->stopping) {
+		runtime->unswapped = false;
+		begin_swap(runtime);
+	}
+}
+
+/*
+ * current goes back to what was active here, or before this start; its inotify event activates that. FAILED is what current
+ * led to: going back to that would go on for ever.
+ */
+static void swap_back(struct runtime *runtime, const char *failed)
+{
+	const char *to = runtime->active[0] ? runtime->active : runtime->state.active;
+
+	if (!to[0] || strcmp(to, failed) == 0) {
+		log_error("activate", runtime->name,
+			  "there is nothing to go back to: this node cannot serve until the admin gives it a release that works");
+		runtime->broken = true;
+		runtime->reactivate = false;
+		runtime->active[0] = '\0';
+		return;
+	}
+	memcpy(runtime->back, to, strlen(to) + 1);
+	runtime->reactivate = true;
+	begin_swap(runtime);
 }
 
 static void activation_failed(struct activation *activation, const char *reason)
@@ -122,16 +152,14 @@ static void activation_failed(struct activation *activation, const char *reason)
 	log_error("activate", activation->name, "failed: %s", reason);
 	if (entry && activation->sequence) {
 		entry_verdict(entry, VERDICT_BURNT, "activate", reason);
-		runtime->refusal = (struct refusal){.release = activation->release,
-						    .sequence = activation->sequence,
-						    .step = "activate"};
-		memcpy(runtime->refusal.reason, reason,
-		       strnlen(reason, sizeof(runtime->refusal.reason) - 1));
+		refusal_set(runtime, &activation->release, activation->sequence, "activate", reason);
 	}
-	swap_back(runtime);
+	swap_back(runtime, activation->name);
 	report_save(runtime);
 	report_changed(runtime);
 	cycle_activated(runtime, activation->name, false);
+	if (runtime->broken)
+		cycle_consider(runtime); /* the admin's newest mends it, if there is one */
 	activation_end(activation);
 }
 
@@ -148,11 +176,14 @@ static void activation_done(struct activation *activation)
 		entry->activated_at = text_now();
 	}
 	memcpy(runtime->active, activation->name, sizeof(runtime->active));
+	memcpy(runtime->state.active, activation->name, sizeof(runtime->state.active));
+	runtime->broken = false;
 	runtime->active_source = activation->source;
 	runtime->active_sequence = activation->sequence;
 	runtime->active_since = text_now();
 	runtime->reactivate = false;
-	if (runtime->refusal.sequence && runtime->refusal.sequence < activation->sequence)
+	if (runtime->refusal.sequence < activation->sequence ||
+	    (runtime->head_known && oid_equal(&runtime->head, &activation->release)))
 		runtime->refusal.sequence = 0;
 	free(runtime->record);
 	runtime->record = activation->record; /* written with the state */
@@ -195,6 +226,16 @@ static void run_hooks(struct activation *activation)
 	free(folder);
 }
 
+/* At a start after a kill before the swap back: why its activation failed then, or NULL. */
+static const char *burnt_before(struct runtime *runtime, const struct activation *activation)
+{
+	const struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
+
+	if (runtime->active[0] || activation->back || !entry || entry->verdict != VERDICT_BURNT)
+		return NULL;
+	return entry->reason ? entry->reason : "it is burnt";
+}
+
 /* On a worker: what current leads to must verify, whoever swapped. */
 static void on_work(void *arg)
 {
@@ -216,12 +257,15 @@ static void on_done(void *arg)
 {
 	struct activation *activation = arg;
 	struct runtime *runtime = activation->runtime;
+	const char *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
 
 	runtime->busy--;
 	if (runtime->stopping)
 		activation_end(activation);
 	else if (activation->rc != 0)
 		activation_failed(activation, activation->err.text);
+	else if (burnt)
+		activation_failed(activation, burnt);
 	else if (!runtime->active[0] && is_recorded(runtime->home, activation->record))
 		activation_done(activation); /* at start: its hooks ran since the boot */
 	else
@@ -241,17 +285,21 @@ void activate_look(struct runtime *runtime)
 		return;
 	}
 	if (revision_current(runtime->home, name, &err) != 0) {
-		if (err.code == ERR_GONE && !runtime->active[0])
+		if (err.code == ERR_GONE && !runtime->active[0] && !runtime->state.active[0])
 			return;
 		log_error("watch", runtime->name, "the local copy was moved away: %s", err.text);
-		swap_back(runtime);
+		swap_back(runtime, "");
 		return;
 	}
-	if (strcmp(name, runtime->active) == 0 && !runtime->reactivate)
+	if (strcmp(name, runtime->active) == 0 && !runtime->reactivate) {
+		cycle_activated(runtime, name, true);
 		return;
+	}
 	activation = mem_new(1, sizeof(*activation));
 	activation->runtime = runtime;
-	activation->back = runtime->reactivate;
+	/* what ran before a reboot is not burnt because a hook fails now: the service may not be up yet */
+	activation->back = runtime->reactivate ||
+			   (!runtime->active[0] && strcmp(name, runtime->state.active) == 0);
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));
 	runtime->activation = activation;

@@ -22,23 +22,31 @@ static int check_names(const struct fileset *files, struct err *err)
 	return 0;
 }
 
+int check_document(const struct document *doc, const struct model *model, struct err *err)
+{
+	struct findings findings = {0};
+	int rc = check(doc, model, &findings) == 0 ? 0 : -1;
+
+	for (size_t i = 0; i < findings.count; i++)
+		log_error("check", "", "%s", findings.lines[i]);
+	if (rc != 0)
+		(void)(findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)", findings.lines[0],
+						    findings.count - 1)
+					  : err_set(err, ERR_REFUSED, "%s", findings.lines[0]));
+	findings_clear(&findings);
+	return rc;
+}
+
 int check_files(const struct fileset *files, struct err *err)
 {
 	struct document *doc = NULL;
 	struct model *model = NULL;
-	struct findings findings = {0};
 	int rc = check_names(files, err);
 
 	if (rc == 0)
 		rc = merge_fileset(files, &doc, &model, err);
-	if (rc == 0 && check(doc, model, &findings) != 0) {
-		for (size_t i = 0; i < findings.count; i++)
-			log_error("check", "", "%s", findings.lines[i]);
-		rc = findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)", findings.lines[0],
-						  findings.count - 1)
-					: err_set(err, ERR_REFUSED, "%s", findings.lines[0]);
-	}
-	findings_clear(&findings);
+	if (rc == 0)
+		rc = check_document(doc, model, err);
 	document_free(doc);
 	model_free(model);
 	return rc;

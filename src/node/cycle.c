@@ -50,32 +50,44 @@ static void cycle_end(struct cycle *cycle)
 
 static void on_retry(uv_timer_t *timer)
 {
-	cycle_consider(timer->data);
+	struct runtime *runtime = timer->data;
+
+	if (runtime->unsaved)
+		report_save(runtime);
+	activate_retry(runtime);
+	cycle_consider(runtime);
 }
 
-/* Neither the release nor the admin is to blame, or not for ever: once more, later. */
-static void retry_later(struct runtime *runtime)
+void retry_later(struct runtime *runtime)
 {
 	uint32_t limit = WAIT_BACKOFF_MAX;
 
+	if (runtime->stopping || uv_is_active((uv_handle_t *)&runtime->retry))
+		return;
 	if (runtime->retries < 7)
 		limit = WAIT_BACKOFF_MIN << runtime->retries;
 	runtime->retries++;
 	(void)uv_timer_start(&runtime->retry, on_retry, WAIT_BACKOFF_MIN + loop_random(limit), 0); /* never fails */
 }
 
+void refusal_set(struct runtime *runtime, const struct oid *release, uint64_t sequence, const char *step,
+		 const char *reason)
+{
+	struct refusal *refusal = &runtime->refusal;
+
+	*refusal = (struct refusal){.release = *release, .sequence = sequence, .step = step};
+	memcpy(refusal->reason, reason, strnlen(reason, sizeof(refusal->reason) - 1));
+	reason_clean(refusal->reason);
+}
+
 /* The release is refused: told, and not tried again before a start, SIGHUP or another release. */
 static void refuse(struct cycle *cycle, const char *step, const char *reason)
 {
 	struct runtime *runtime = cycle->runtime;
-	struct refusal *refusal = &runtime->refusal;
 	struct state_entry *entry = node_state_find(&runtime->state, &cycle->target);
 
-	*refusal = (struct refusal){
-		.release = cycle->target, .sequence = runtime->head_sequence, .step = step};
-	if (cycle->release.sequence)
-		refusal->sequence = cycle->release.sequence;
-	memcpy(refusal->reason, reason, strnlen(reason, sizeof(refusal->reason) - 1));
+	refusal_set(runtime, &cycle->target,
+		    cycle->release.sequence ? cycle->release.sequence : runtime->head_sequence, step, reason);
 	if (entry && entry->verdict == VERDICT_ACCEPTED)
 		entry_verdict(entry, VERDICT_REJECTED, step, reason);
 }
@@ -233,11 +245,18 @@ void cycle_consider(struct runtime *runtime)
 void cycle_activated(struct runtime *runtime, const char *name, bool ok)
 {
 	struct cycle *cycle = runtime->cycle;
+	struct err err;
 
-	if (!cycle || steps[cycle->step].start != activate_step || strcmp(cycle->name, name) != 0)
+	if (!cycle || steps[cycle->step].start != activate_step || cycle_stopped(cycle))
 		return;
-	if (ok)
+	if (strcmp(cycle->name, name) != 0) {
+		if (runtime->look_again)
+			return; /* its turn is next */
+		(void)err_set(&err, ERR_RETRY, "another hand moved var/node/current away from it");
+		cycle_step_done(cycle, -1, &err);
+	} else if (ok) {
 		cycle_step_done(cycle, 0, NULL);
-	else
+	} else {
 		cycle_end(cycle); /* told already, and the release is burnt */
+	}
 }

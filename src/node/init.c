@@ -20,6 +20,23 @@
 
 #define INIT_FOLDER "init"
 
+/* What etc/init holds. */
+struct given {
+	struct document *doc; /* merged; NULL: nothing that counts */
+	struct model *model;
+	struct cluster cluster;
+	struct keystore *keystore; /* NULL: no cluster configuration */
+};
+
+static void given_clear(struct given *given)
+{
+	keystore_free(given->keystore);
+	cluster_clear(&given->cluster);
+	document_free(given->doc);
+	model_free(given->model);
+	*given = (struct given){0};
+}
+
 /* etc/init/\*.xml; links are followed, mounted secrets are links. */
 static int read_init(const struct home *home, struct fileset *out, struct err *err)
 {
@@ -97,35 +114,47 @@ static int revision_cluster(const struct revision *revision, struct cluster *clu
 	return rc;
 }
 
-/* A complete configuration in etc/init that has our role: its slice, as a revision that is not yet on the disk. */
-static int slice_init(const struct document *doc, const struct model *model, const char *role,
-		      const struct cluster *cluster, struct start *start, struct err *err)
+/* The slice as a revision that is not yet on the disk, in the place of any other. */
+static int make_revision(const struct given *given, const char *role, struct start *start, struct err *err)
 {
-	struct roles roles = {0};
+	struct revision revision = {.is_init = true};
 	struct document *part = NULL;
 	struct buf text;
-	bool ours = false;
-	int rc = slice_roles(doc, &roles, err);
+	int rc = slice(given->doc, given->model, role, given->keystore ? &given->cluster : NULL, &part, err);
 
 	buf_init(&text, LIMIT_XML_SIZE);
-	for (size_t i = 0; i < roles.count; i++)
-		ours |= strcmp(roles.names[i], role) == 0;
-	if (rc == 0 && ours) {
-		rc = slice(doc, model, role, cluster, &part, err);
-		if (rc == 0)
-			rc = document_serialise(part, &text, err);
-		if (rc == 0)
-			rc = fileset_add(&start->revision.files, "config.xml", FILE_PLAIN, buf_text(&text),
-					 text.len, err);
-		if (rc == 0)
-			rc = check_files(&start->revision.files, err);
-		if (rc == 0) {
-			start->has_revision = start->from_init = start->revision.is_init = true;
-			revision_init_name(&start->revision.files, start->revision.name);
-		}
+	if (rc == 0)
+		rc = document_serialise(part, &text, err);
+	if (rc == 0)
+		rc = fileset_add(&revision.files, "config.xml", FILE_PLAIN, buf_text(&text), text.len, err);
+	if (rc == 0)
+		rc = check_files(&revision.files, err);
+	if (rc == 0) {
+		revision_init_name(&revision.files, revision.name);
+		revision_clear(&start->revision);
+		start->revision = revision;
+		start->has_revision = start->from_init = true;
+	} else {
+		revision_clear(&revision);
 	}
 	buf_clear(&text);
 	document_free(part);
+	return rc;
+}
+
+/* A complete configuration in etc/init that has our role. It is checked before it is cut, so that findings name the operator's files. */
+static int slice_init(const struct given *given, const char *role, struct start *start, struct err *err)
+{
+	struct roles roles = {0};
+	bool ours = false;
+	int rc = slice_roles(given->doc, &roles, err);
+
+	for (size_t i = 0; i < roles.count; i++)
+		ours |= strcmp(roles.names[i], role) == 0;
+	if (rc == 0 && ours)
+		rc = check_document(given->doc, given->model, err);
+	if (rc == 0 && ours)
+		rc = make_revision(given, role, start, err);
 	roles_clear(&roles);
 	return rc;
 }
@@ -148,61 +177,87 @@ static int find_last(const struct home *home, struct start *start, struct err *e
 	return 0;
 }
 
-/* State of another cluster or role: refused, or with force_reload forgotten. KEYSTORE may be NULL. */
-static int match_state(struct start *start, const struct runtime_options *options,
-		       const struct keystore *keystore, struct err *err)
+/* Nothing of the state counts any more. */
+static void forget(struct start *start, const char *why)
 {
-	const struct chain_state *chain = &start->state.chain;
-	const char *what = NULL;
+	log_warning("init", "state", "%s: starting anew", why);
+	node_state_clear(&start->state);
+	revision_clear(&start->revision);
+	start->has_revision = false;
+	start->anew = true;
+}
 
-	if (!start->state.known)
+/* Whether there is anything that a start in another role or cluster would throw away. */
+static bool has_copy(const struct home *home, const struct start *start)
+{
+	char name[REVISION_NAME_MAX];
+	struct err err;
+
+	return start->state.chain.has_accepted || revision_current(home, name, &err) == 0;
+}
+
+/* A state of another role: refused, or with force_reload forgotten. */
+static int match_role(const struct home *home, struct start *start, const struct runtime_options *options,
+		      struct err *err)
+{
+	const char *role = start->state.chain.role;
+
+	if (!start->state.known || strcmp(role, options->role) == 0)
 		return 0;
-	if (strcmp(chain->role, options->role) != 0)
-		what = "role";
-	else if (keystore && memcmp(chain->cluster_id, keystore->cluster_id, CLUSTER_ID_SIZE) != 0)
-		what = "cluster";
-	if (!what)
-		return 0;
-	if (options->force_reload || !chain->has_accepted) {
-		log_warning("init", "state", "the local copy is of another %s: starting anew", what);
-		node_state_clear(&start->state);
-		return 0;
-	}
-	if (strcmp(what, "role") == 0)
+	if (!options->force_reload && has_copy(home, start))
 		return err_set(err, ERR_REFUSED,
 			       "the local copy is of role %s, not %s: start with --force-reload to begin anew in "
 			       "the new role",
-			       chain->role, options->role);
-	return err_set(err, ERR_REFUSED, "the local copy is of another cluster than the cluster file in etc/init: "
-					 "start with --force-reload to adopt the new cluster");
+			       role, options->role);
+	forget(start, "the local copy is of another role");
+	return 0;
+}
+
+/* The same for a cluster. A node that had none yet joins the first one it is shown. */
+static int match_cluster(const struct home *home, struct start *start, const struct runtime_options *options,
+			 const struct keystore *keystore, struct err *err)
+{
+	static const uint8_t none[CLUSTER_ID_SIZE];
+	const uint8_t *id = start->state.chain.cluster_id;
+
+	if (!start->state.known || !keystore || memcmp(id, keystore->cluster_id, CLUSTER_ID_SIZE) == 0 ||
+	    memcmp(id, none, CLUSTER_ID_SIZE) == 0)
+		return 0;
+	if (!options->force_reload && has_copy(home, start))
+		return err_set(err, ERR_REFUSED,
+			       "the local copy is of another cluster than the cluster file in %s/" INIT_FOLDER
+			       ": start with --force-reload to adopt the new cluster",
+			       home->etc);
+	forget(start, "the local copy is of another cluster");
+	return 0;
 }
 
 /* Which cluster configuration counts: a new one in etc/init, else the slice's, else etc/init's. */
-static int choose_cluster(struct start *start, struct cluster *init, struct keystore **init_keystore,
+static int choose_cluster(const struct runtime_options *options, struct start *start, struct given *given,
 			  struct err *err)
 {
 	char digest[STATE_DIGEST_MAX] = "";
-	bool fresh = false;
+	bool fresh = options->cluster != NULL;
 	struct err gone = {0};
 
-	if (*init_keystore) {
-		cluster_digest(init, digest);
-		fresh = strcmp(digest, start->state.init_digest) != 0;
+	if (given->keystore) {
+		cluster_digest(&given->cluster, digest);
+		fresh |= strcmp(digest, start->state.init_digest) != 0;
 	}
 	if (!fresh && start->has_revision &&
 	    revision_cluster(&start->revision, &start->cluster, &start->keystore, &gone) == 0) {
 		start->has_cluster = true;
 		return 0;
 	}
-	if (gone.code != ERR_NONE && gone.code != ERR_GONE && !*init_keystore)
+	if (gone.code != ERR_NONE && gone.code != ERR_GONE && !given->keystore)
 		return err_set(err, gone.code, "%s", gone.text);
-	if (!*init_keystore)
+	if (!given->keystore)
 		return 0;
-	start->cluster = *init;
-	start->keystore = *init_keystore;
+	start->cluster = given->cluster;
+	start->keystore = given->keystore;
 	start->has_cluster = true;
-	*init = (struct cluster){0};
-	*init_keystore = NULL;
+	given->cluster = (struct cluster){0};
+	given->keystore = NULL;
 	memcpy(start->state.init_digest, digest, sizeof(digest));
 	return 0;
 }
@@ -217,32 +272,54 @@ static int take_given(const struct cluster *given, struct cluster *out, struct k
 	return keystore_parse(out->keystore, keystore, err);
 }
 
-static int find_all(const struct home *home, const struct runtime_options *options,
-		    const struct document *doc, const struct model *model, struct cluster *cluster,
-		    struct keystore **keystore, struct start *start, struct err *err)
+static int read_given(const struct home *home, const struct runtime_options *options, struct start *start,
+		      struct given *given, struct err *err)
 {
-	int rc = options->cluster ? take_given(options->cluster, cluster, keystore, err)
-				  : read_cluster(doc, cluster, keystore, err);
+	int rc = read_init(home, &start->init, err);
 
-	if (rc != 0 && err->code != ERR_GONE)
+	if (rc != 0)
+		return rc;
+	if (merge_fileset(&start->init, &given->doc, &given->model, err) != 0)
 		return err_prefix(err, "%s/" INIT_FOLDER, home->etc);
-	if (*keystore && strcmp((*keystore)->role, "*") != 0 &&
-	    strcmp((*keystore)->role, options->role) != 0)
-		return err_set(err, ERR_REFUSED, "the cluster file in etc/init is for role %s, this node is of role %s",
-			       (*keystore)->role, options->role);
-	if (match_state(start, options, *keystore, err) != 0)
+	if (read_cluster(given->doc, &given->cluster, &given->keystore, err) != 0)
+		return err->code == ERR_GONE ? 0 : err_prefix(err, "%s/" INIT_FOLDER, home->etc);
+	if (strcmp(given->keystore->role, "*") != 0 && strcmp(given->keystore->role, options->role) != 0)
+		return err_set(err, ERR_REFUSED,
+			       "%s/" INIT_FOLDER ": the cluster file is for role %s, this node is of role %s: "
+			       "genclust -r %s prints one for it",
+			       home->etc, given->keystore->role, options->role, options->role);
+	return 0;
+}
+
+/* etc/init, or the cluster of the admin in the same process. A mistake in it does not stop a node that can serve. */
+static int take_init(const struct home *home, const struct runtime_options *options, struct start *start,
+		     struct given *given, struct err *err)
+{
+	if (options->cluster)
+		return take_given(options->cluster, &given->cluster, &given->keystore, err);
+	if (read_given(home, options, start, given, err) == 0)
+		return 0;
+	if (!start->has_revision || options->force_reload)
+		return -1;
+	log_error("init", "", "not read, the last configuration counts: %s", err->text);
+	given_clear(given);
+	return 0;
+}
+
+static int find_all(const struct home *home, const struct runtime_options *options, struct start *start,
+		    struct given *given, struct err *err)
+{
+	if (match_role(home, start, options, err) != 0)
 		return -1;
 	if (start->state.known && find_last(home, start, err) != 0)
 		return -1;
-	if ((!start->has_revision || options->force_reload) && !options->cluster) {
-		revision_clear(&start->revision);
-		start->has_revision = false;
-		if (slice_init(doc, model, options->role, *keystore ? cluster : NULL, start, err) != 0)
-			return -1;
-		if (!start->has_revision && start->state.known && find_last(home, start, err) != 0)
-			return -1;
-	}
-	if (choose_cluster(start, cluster, keystore, err) != 0)
+	if (take_init(home, options, start, given, err) != 0 ||
+	    match_cluster(home, start, options, given->keystore, err) != 0)
+		return -1;
+	if ((!start->has_revision || options->force_reload) && given->doc &&
+	    slice_init(given, options->role, start, err) != 0)
+		return err_prefix(err, "%s/" INIT_FOLDER, home->etc);
+	if (choose_cluster(options, start, given, err) != 0)
 		return -1;
 	if (!start->has_cluster && !start->has_revision)
 		return err_set(err, ERR_GONE,
@@ -251,16 +328,16 @@ static int find_all(const struct home *home, const struct runtime_options *optio
 	return 0;
 }
 
-/* A state that is not known yet, or was forgotten, begins with the cluster and role of this start. */
+/* The keys of the cluster file count until a release is accepted, whose own count then. */
 static void begin_state(struct start *start, const char *role)
 {
 	struct chain_state *chain = &start->state.chain;
 
-	if (start->state.known)
-		return;
-	start->state.known = true;
-	memcpy(chain->role, role, strlen(role) + 1);
-	if (!start->keystore)
+	if (!start->state.known) {
+		start->state.known = true;
+		memcpy(chain->role, role, strlen(role) + 1);
+	}
+	if (!start->keystore || chain->has_accepted)
 		return;
 	memcpy(chain->cluster_id, start->keystore->cluster_id, CLUSTER_ID_SIZE);
 	chain->key_count = start->keystore->release_count;
@@ -270,33 +347,30 @@ static void begin_state(struct start *start, const char *role)
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err)
 {
-	struct document *doc = NULL;
-	struct model *model = NULL;
-	struct cluster cluster = {0};
-	struct keystore *keystore = NULL;
+	struct given given = {0};
 	int rc;
 
 	*out = (struct start){0};
 	rc = node_state_load(&out->state, home, err);
+	if (rc == 0 && out->state.known) {
+		out->before = node_state_format(&out->state);
+	} else if (rc != 0 && err->code == ERR_CORRUPT && options->force_reload) {
+		forget(out, "the state is damaged");
+		rc = 0;
+	}
 	if (rc == 0)
-		rc = read_init(home, &out->init, err);
-	if (rc == 0 && merge_fileset(&out->init, &doc, &model, err) != 0)
-		rc = err_prefix(err, "%s/" INIT_FOLDER, home->etc);
-	if (rc == 0)
-		rc = find_all(home, options, doc, model, &cluster, &keystore, out, err);
+		rc = find_all(home, options, out, &given, err);
 	if (rc == 0)
 		begin_state(out, options->role);
 	else
 		start_clear(out);
-	keystore_free(keystore);
-	cluster_clear(&cluster);
-	document_free(doc);
-	model_free(model);
+	given_clear(&given);
 	return rc;
 }
 
 void start_clear(struct start *start)
 {
+	free(start->before);
 	fileset_clear(&start->init);
 	node_state_clear(&start->state);
 	revision_clear(&start->revision);

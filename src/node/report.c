@@ -22,7 +22,7 @@ static enum node_state_word word_of(const struct runtime *runtime)
 	if (runtime->stopping)
 		return NODE_STOPPING;
 	if (!runtime->active[0])
-		return runtime->activation ? NODE_BOOTING : NODE_IDLE;
+		return runtime->activation ? NODE_BOOTING : runtime->broken ? NODE_ERROR : NODE_IDLE;
 	return link_up(runtime->link) ? NODE_RUNNING : NODE_WAITING;
 }
 
@@ -98,8 +98,11 @@ static void on_done(void *arg)
 	struct cycle *waiter = runtime->save_waiter;
 
 	runtime->saving = false;
-	if (saving->rc != 0 && !waiter)
-		log_error("report", runtime->name, "%s", saving->err.text);
+	runtime->unsaved = saving->rc != 0;
+	if (saving->rc != 0 && !waiter) {
+		log_error("report", runtime->name, "written again later: %s", saving->err.text);
+		retry_later(runtime);
+	}
 	if (runtime->save_again) {
 		runtime->save_again = false;
 		report_save(runtime);

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "node/quarantine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,18 +18,34 @@ static void on_tell(void *arg, struct control_message *message)
 	report_tell(arg, message);
 }
 
+/* An admin restored from an older copy, or one that wants this node back on an older release: never. */
+static void refuse_older(struct runtime *runtime)
+{
+	char reason[256], hex[OID_HEX_SIZE];
+
+	(void)snprintf(reason, sizeof(reason),
+		       "the admin is behind this node: it offers sequence %llu, accepted here is %llu",
+		       (unsigned long long)runtime->head_sequence,
+		       (unsigned long long)runtime->state.chain.sequence); /* fits */
+	log_error("verify", oid_hex(&runtime->head, hex), "release refused, kept what is active: %s", reason);
+	refusal_set(runtime, &runtime->head, runtime->head_sequence, "verify", reason);
+	report_changed(runtime);
+}
+
 static void on_head(void *arg, const struct oid *release, uint64_t sequence)
 {
 	struct runtime *runtime = arg;
-	const struct chain_state *chain = &runtime->state.chain;
+	char hex[OID_HEX_SIZE];
 
 	runtime->head_known = true;
 	runtime->head = *release;
 	runtime->head_sequence = sequence;
-	if (chain->has_accepted && sequence < chain->sequence)
-		log_error("fetch", runtime->name,
-			  "the admin is behind this node (sequence %llu, accepted here %llu): kept what is active",
-			  (unsigned long long)sequence, (unsigned long long)chain->sequence);
+	if (sequence && strcmp(runtime->active, oid_hex(release, hex)) == 0 && runtime->refusal.sequence) {
+		runtime->refusal.sequence = 0; /* what was refused is not offered any more */
+		report_changed(runtime);
+	}
+	if (sequence && runtime->state.chain.has_accepted && sequence < runtime->state.chain.sequence)
+		refuse_older(runtime);
 	cycle_consider(runtime);
 }
 
@@ -59,6 +76,7 @@ static const struct link_calls link_calls = {
 /* A start in another cluster or role, or with the state lost: nothing of before counts any more. */
 static int begin_anew(const struct home *home, struct err *err)
 {
+	/* the state goes last: until then a kill in between begins anew again */
 	static const char *const paths[] = {"node/current", "node/replica.git", "node/revisions", "node/state"};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -67,38 +85,54 @@ static int begin_anew(const struct home *home, struct err *err)
 	return 0;
 }
 
+/* A sound revision of that name stays as it is: current may lead to it. */
+static int settle_init(const struct home *home, const struct start *start, struct err *err)
+{
+	struct revision there;
+	struct err unsound;
+	int rc = 0;
+
+	if (revision_read(home, start->revision.name, &start->state, &there, &unsound) == 0)
+		revision_clear(&there);
+	else
+		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0, err);
+	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
+}
+
 /* Puts on the disk what the start decided: the state, and a revision made of etc/init. */
 static int settle(const struct home *home, const struct start *start, struct err *err)
 {
-	struct node_state before;
-	bool anew;
-	char *text;
-	int rc;
+	char *text = node_state_format(&start->state);
+	int rc = fs_make_dirs(home->var_fd, "node", 0700, err);
 
-	if (fs_make_dirs(home->var_fd, "node", 0700, err) != 0 || node_state_load(&before, home, err) != 0)
-		return -1;
-	anew = before.known && (memcmp(before.chain.cluster_id, start->state.chain.cluster_id,
-				       CLUSTER_ID_SIZE) != 0 ||
-				strcmp(before.chain.role, start->state.chain.role) != 0);
-	node_state_clear(&before);
-	rc = anew ? begin_anew(home, err) : 0;
-	text = node_state_format(&start->state);
-	if (rc == 0)
+	if (rc == 0 && start->anew)
+		rc = begin_anew(home, err);
+	/* a node serves on when its disk is full: nothing is written that is there */
+	if (rc == 0 && (start->anew || !start->before || strcmp(text, start->before) != 0))
 		rc = node_state_write(text, home, err);
 	free(text);
 	if (rc == 0 && start->from_init)
-		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0, err);
-	if (rc == 0 && start->from_init)
-		rc = revision_swap(home, start->revision.name, err);
+		rc = settle_init(home, start, err);
 	if (rc == 0)
 		rc = quarantine_remove(home, err);
 	return rc;
+}
+
+/* What is burnt and newest is told after a start too. */
+static void restore_refusal(struct runtime *runtime)
+{
+	const struct state_entry *newest = runtime->state.log;
+
+	if (runtime->state.log_count > 0 && newest->verdict == VERDICT_BURNT)
+		refusal_set(runtime, &newest->release, newest->sequence, "activate",
+			    newest->reason ? newest->reason : "it is burnt");
 }
 
 static void take_start(struct runtime *runtime, struct start *start)
 {
 	runtime->state = start->state;
 	start->state = (struct node_state){0};
+	restore_refusal(runtime);
 	if (start->has_cluster) {
 		runtime->cluster = start->cluster;
 		runtime->keystore = start->keystore;
@@ -176,6 +210,8 @@ void runtime_reload(struct runtime *runtime)
 		if (!entry || entry->verdict != VERDICT_BURNT)
 			runtime->refusal.sequence = 0;
 	}
+	if (!runtime->active[0])
+		activate_look(runtime); /* a hook may be mended that kept it from serving */
 	cycle_consider(runtime);
 }
 

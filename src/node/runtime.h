@@ -43,7 +43,7 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 /* Loads and checks what a start would, says what it would serve in VERDICT (free), changes nothing. */
 int runtime_check(const struct home *home, const struct runtime_options *options, char **verdict,
 		  struct err *err);
-/* SIGHUP: a rejected release is tried again. */
+/* SIGHUP: a rejected release is tried again, and so is a local copy that could not be activated. */
 void runtime_reload(struct runtime *runtime);
 /* The status document of the interface, a new reference. */
 json_t *runtime_status(const struct runtime *runtime);

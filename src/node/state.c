@@ -40,6 +40,18 @@ bool node_state_accepted(const struct node_state *state, const struct oid *relea
 	return false;
 }
 
+static void drop_oldest(struct node_state *state)
+{
+	size_t at = state->log_count - 1;
+
+	if (state->log[at].verdict == VERDICT_ACTIVE)
+		at--;
+	free(state->log[at].reason);
+	memmove(state->log + at, state->log + at + 1,
+		(state->log_count - at - 1) * sizeof(*state->log));
+	state->log_count--;
+}
+
 struct state_entry *node_state_note(struct node_state *state, const struct oid *release)
 {
 	struct state_entry *entry = node_state_find(state, release);
@@ -47,20 +59,20 @@ struct state_entry *node_state_note(struct node_state *state, const struct oid *
 	if (entry)
 		return entry;
 	if (state->log_count == STATE_LOG_MAX)
-		free(state->log[--state->log_count].reason);
+		drop_oldest(state);
 	memmove(state->log + 1, state->log, state->log_count * sizeof(*state->log));
 	state->log_count++;
 	state->log[0] = (struct state_entry){.release = *release};
 	return state->log;
 }
 
-/* JSON takes UTF-8 only, and a reason may hold the name of any file. */
-static void text_to_ascii_unless_utf8(char *text)
+void reason_clean(char *reason)
 {
-	json_t *good = json_string(text);
+	/* JSON takes UTF-8 only */
+	json_t *good = json_string(reason);
 
-	text_escape_in_place(text);
-	for (char *p = text; !good && *p; p++)
+	text_escape_in_place(reason);
+	for (char *p = reason; !good && *p; p++)
 		if ((unsigned char)*p >= 0x80)
 			*p = '?';
 	json_decref(good);
@@ -68,13 +80,15 @@ static void text_to_ascii_unless_utf8(char *text)
 
 void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason)
 {
+	char *copy = reason ? text_copy(reason) : NULL; /* it may be the entry's own */
+
 	entry->verdict = verdict;
 	memset(entry->step, 0, sizeof(entry->step));
 	memcpy(entry->step, step, strnlen(step, sizeof(entry->step) - 1));
 	free(entry->reason);
-	entry->reason = reason ? text_copy(reason) : NULL;
+	entry->reason = copy;
 	if (entry->reason)
-		text_to_ascii_unless_utf8(entry->reason);
+		reason_clean(entry->reason);
 }
 
 void node_state_clear(struct node_state *state)
@@ -122,10 +136,11 @@ char *node_state_format(const struct node_state *state)
 		(void)json_array_append_new(keys, key_json(chain->keys[i])); /* only out of memory */
 	for (size_t i = 0; i < state->log_count; i++)
 		(void)json_array_append_new(log, entry_json(state->log + i)); /* only out of memory */
-	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:o}", "version", STATE_VERSION, "cluster",
+	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o}", "version", STATE_VERSION, "cluster",
 			buf_text(&id), "role", chain->role, "accepted",
 			chain->has_accepted ? oid_hex(&chain->accepted, accepted) : "", "sequence",
-			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "log", log);
+			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "active",
+			state->active, "log", log);
 	text = json_dumps(doc, JSON_INDENT(1));
 	assert(text); /* every string in it is ours or was checked to be UTF-8 */
 	json_decref(doc);
@@ -200,16 +215,16 @@ static int parse_entry(struct node_state *state, const json_t *doc)
 static int parse_state(struct node_state *state, json_t *doc)
 {
 	struct chain_state *chain = &state->chain;
-	const char *cluster, *role, *accepted, *init;
+	const char *cluster, *role, *accepted, *init, *active;
 	json_t *keys, *log, *entry;
 	json_int_t version, sequence;
 	struct buf id;
 	size_t i;
 	int rc;
 
-	if (json_unpack(doc, "{s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:o}", "version", &version, "cluster",
+	if (json_unpack(doc, "{s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o}", "version", &version, "cluster",
 			&cluster, "role", &role, "accepted", &accepted, "sequence", &sequence, "keys",
-			&keys, "init", &init, "log", &log) != 0)
+			&keys, "init", &init, "active", &active, "log", &log) != 0)
 		return -1;
 	buf_init(&id, CLUSTER_ID_SIZE);
 	rc = decode_hex(cluster, strlen(cluster), &id) == 0 && id.len == CLUSTER_ID_SIZE ? 0 : -1;
@@ -218,11 +233,13 @@ static int parse_state(struct node_state *state, json_t *doc)
 	buf_clear(&id);
 	chain->has_accepted = *accepted != '\0';
 	if (rc != 0 || version != STATE_VERSION || !name_valid(role) || sequence < 0 ||
-	    strlen(init) >= sizeof(state->init_digest) || parse_keys(chain, keys) != 0 ||
+	    strlen(init) >= sizeof(state->init_digest) || strlen(active) >= sizeof(state->active) ||
+	    strchr(active, '/') || parse_keys(chain, keys) != 0 ||
 	    (*accepted && oid_parse(accepted, &chain->accepted) != 0))
 		return -1;
 	memcpy(chain->role, role, strlen(role) + 1);
 	memcpy(state->init_digest, init, strlen(init) + 1);
+	memcpy(state->active, active, strlen(active) + 1);
 	chain->sequence = (uint64_t)sequence;
 	json_array_foreach(log, i, entry)
 		if (parse_entry(state, entry) != 0)
@@ -248,7 +265,9 @@ int node_state_load(struct node_state *state, const struct home *home, struct er
 		doc = json_loadb(buf_text(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
 		rc = doc ? parse_state(state, doc) : -1;
 		if (rc != 0)
-			(void)err_set(err, ERR_CORRUPT, "%s/%s: damaged", home->var, STATE_FILE);
+			(void)err_set(err, ERR_CORRUPT,
+				      "%s/%s: damaged: restore it, or start with --force-reload to begin anew",
+				      home->var, STATE_FILE);
 	}
 	if (rc != 0)
 		node_state_clear(state);

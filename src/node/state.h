@@ -48,6 +48,7 @@ struct node_state {
 	bool known; /* there is a cluster and a role: false in a new home */
 	struct chain_state chain;
 	char init_digest[STATE_DIGEST_MAX]; /* of the cluster file in etc/init that was read last */
+	char active[REVISION_NAME_MAX]; /* the revision last activated, what a start falls back to; "": none */
 	struct state_entry log[STATE_LOG_MAX]; /* newest first */
 	size_t log_count;
 };
@@ -63,9 +64,14 @@ void node_state_clear(struct node_state *state);
 struct state_entry *node_state_find(struct node_state *state, const struct oid *release);
 /* Whether the release was accepted here: it passed verify, whatever came of it later. */
 bool node_state_accepted(const struct node_state *state, const struct oid *release);
-/* The entry of an accepted release, added in front if it is not there; the oldest goes when there are too many. */
+/*
+ * The entry of an accepted release, added in front if it is not there. When there are too many, the oldest goes that is not the
+ * active one: that must stay known as accepted, or the next start could not verify it.
+ */
 struct state_entry *node_state_note(struct node_state *state, const struct oid *release);
 void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason);
 const char *verdict_word(enum verdict verdict);
+/* Makes a reason fit for JSON, a terminal and the channel, whatever bytes a file name in it had: in place. */
+void reason_clean(char *reason);
 
 #endif

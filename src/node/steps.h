@@ -3,6 +3,7 @@
 #define MUSTER_NODE_STEPS_H
 
 #include "config/cluster.h"
+#include "config/model.h"
 #include "core/fileset.h"
 #include "core/inotify.h"
 #include "node/link.h"
@@ -52,11 +53,15 @@ struct runtime {
 	int64_t active_since;
 	bool reactivate; /* what current leads to is to be activated although it is ACTIVE: after a swap back */
 	bool look_again; /* current moved while an activation was under way */
+	bool unswapped;	 /* the swap back to BACK failed and is tried again */
+	char back[REVISION_NAME_MAX];
+	bool broken; /* the local copy is unusable, and there is nothing to go back to */
 
 	struct cycle *cycle; /* under way, or NULL */
-	uv_timer_t retry;
+	uv_timer_t retry; /* of whatever failed for now: a cycle, a swap back, writing the state */
 	unsigned retries;
 	bool saving, save_again;    /* the state is being written; it changed meanwhile */
+	bool unsaved;		    /* writing it failed */
 	struct cycle *save_waiter; /* goes on when it is on the disk */
 	struct err save_err;
 	char *record;		    /* what run/ is to say of the activation; written with the state */
@@ -97,8 +102,17 @@ void cycle_consider(struct runtime *runtime);
 void cycle_step_done(struct cycle *cycle, int rc, const struct err *err);
 /* The state is on the disk, or could not be written. */
 void cycle_saved(struct cycle *cycle, int rc, const struct err *err);
-/* A revision was activated, or its activation failed: what the cycle may wait for. */
+/*
+ * A revision was activated, or its activation failed, or there is nothing to activate: what the cycle may wait for. While
+ * stopping it ends the cycle.
+ */
 void cycle_activated(struct runtime *runtime, const char *name, bool ok);
+
+/* Tells that a release is refused, from STEP (static text) with a sentence. */
+void refusal_set(struct runtime *runtime, const struct oid *release, uint64_t sequence, const char *step,
+		 const char *reason);
+/* Neither the release nor the admin is to blame, or not for ever: once more, after the back-off. */
+void retry_later(struct runtime *runtime);
 
 /* --- the steps: those on a worker return 0 or -1, those on the loop end with cycle_step_done --- */
 void fetch_step(struct cycle *cycle);
@@ -115,6 +129,8 @@ void report_step(struct cycle *cycle);
 /* --- check.c --- */
 /* The names and the configuration of a slice. */
 int check_files(const struct fileset *files, struct err *err);
+/* A merged configuration; findings go to the log, the first into ERR. */
+int check_document(const struct document *doc, const struct model *model, struct err *err);
 
 /* --- watch.c --- */
 int watch_start(struct runtime *runtime, struct err *err);
@@ -122,6 +138,8 @@ int watch_start(struct runtime *runtime, struct err *err);
 /* --- activate.c --- */
 /* Looks where var/node/current leads, and activates that if it is not what is active. */
 void activate_look(struct runtime *runtime);
+/* Tries a swap back again that failed. */
+void activate_retry(struct runtime *runtime);
 
 /* --- report.c --- */
 /* Fills register and status messages. */
@@ -136,6 +154,8 @@ void report_save(struct runtime *runtime);
 struct start {
 	struct fileset init;	   /* etc/init/\*.xml */
 	struct node_state state;
+	char *before;		   /* the state's text as it was read; NULL: there was none */
+	bool anew;		   /* nothing of before counts: another cluster or role, or a damaged state */
 	bool has_revision;
 	struct revision revision;  /* the last configuration, verified again */
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
