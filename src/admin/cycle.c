@@ -208,6 +208,7 @@ void cycle_clear(struct cycle *cycle)
 {
 	for (size_t i = 0; i < cycle->role_count; i++) {
 		document_free(cycle->roles[i].doc);
+		params_clear(&cycle->roles[i].params);
 		fileset_clear(&cycle->roles[i].tree);
 		release_clear(&cycle->roles[i].tip);
 	}

@@ -159,8 +159,10 @@ int cut(struct cycle *cycle, struct err *err)
 		char *own = text_format(FILES "%s/", role->name);
 		int rc = cut_document(cycle, role, err);
 
-		if (rc == 0)
+		if (rc == 0) {
+			params_list(role->doc, cycle->model, &role->params);
 			rc = take_files(cycle, role, COMMON, err);
+		}
 		if (rc == 0)
 			rc = take_files(cycle, role, own, err);
 		if (rc == 0)

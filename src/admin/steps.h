@@ -7,6 +7,7 @@
 #include "config/cluster.h"
 #include "config/document.h"
 #include "config/model.h"
+#include "config/param.h"
 #include "config/slice.h"
 #include "core/fileset.h"
 #include "repo/git.h"
@@ -20,6 +21,7 @@ struct cycle_role {
 	char name[NAME_MAX_LEN + 1];
 	bool removed;         /* has a branch but is not in the configuration */
 	struct document *doc; /* slice: what the role gets */
+	struct params params; /* slice: the parameters in it, by their places in the commit */
 	struct fileset tree;  /* seal: as it will be released */
 	bool has_tip;
 	struct oid tip_oid; /* sign: the newest release, before and after */

@@ -15,7 +15,8 @@ static int merge_step(struct cycle *cycle, struct err *err)
 }
 
 /* The steps of a publication that only look. */
-static int (*const steps[])(struct cycle *cycle, struct err *err) = {merge_step, check_commit, cut, seal};
+static int (*const steps[])(struct cycle *cycle, struct err *err) = {merge_step, check_commit, cut,
+								     seal};
 
 static void take_roles(struct cycle *cycle, struct trial *out)
 {
@@ -26,6 +27,8 @@ static void take_roles(struct cycle *cycle, struct trial *out)
 		memcpy(role->name, cycle->roles[i].name, sizeof(role->name));
 		role->tree = cycle->roles[i].tree;
 		cycle->roles[i].tree = (struct fileset){0};
+		role->params = cycle->roles[i].params;
+		cycle->roles[i].params = (struct params){.items = NULL};
 	}
 }
 
@@ -44,7 +47,8 @@ int trial_run(const struct home *home, const struct identity *identity, struct f
 		rc = steps[i](&cycle, &why);
 	if (rc == 0)
 		take_roles(&cycle, out);
-	else if (publication.findings.count == 0 && (why.code == ERR_REFUSED || why.code == ERR_CORRUPT))
+	else if (publication.findings.count == 0 &&
+		 (why.code == ERR_REFUSED || why.code == ERR_CORRUPT))
 		findings_add(&publication.findings, "%s", why.text);
 	if (rc != 0 && publication.findings.count > 0)
 		rc = 0;
@@ -76,8 +80,10 @@ int trial_files(const struct home *home, const char *rev, struct fileset *out, s
 void trial_clear(struct trial *trial)
 {
 	findings_clear(&trial->findings);
-	for (size_t i = 0; i < trial->role_count; i++)
+	for (size_t i = 0; i < trial->role_count; i++) {
 		fileset_clear(&trial->roles[i].tree);
+		params_clear(&trial->roles[i].params);
+	}
 	free(trial->roles);
 	*trial = (struct trial){.role_count = 0};
 }

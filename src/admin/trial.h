@@ -1,11 +1,12 @@
 /*
- * A trial: what a publication would make of some files, up to the point where it would sign: for `muster check`, `muster slice`
- * and `musterd --check`. Writes nothing.
+ * A trial: what a publication would make of some files, up to the point where it would sign: for
+ * `muster check`, `muster slice` and `musterd --check`. Writes nothing.
  */
 #ifndef MUSTER_ADMIN_TRIAL_H
 #define MUSTER_ADMIN_TRIAL_H
 
 #include "config/check.h"
+#include "config/param.h"
 #include "core/fileset.h"
 #include "core/home.h"
 #include "core/text.h"
@@ -15,7 +16,8 @@
 
 struct trial_role {
 	char name[NAME_MAX_LEN + 1];
-	struct fileset tree; /* of the release it would get */
+	struct fileset tree;  /* of the release it would get */
+	struct params params; /* that its nodes must have */
 };
 
 struct trial {
@@ -24,10 +26,12 @@ struct trial {
 	size_t role_count;
 };
 
-/* FILES: as in the authoring repository; left empty. 0 also when there are findings; -1 when it could not be tried. */
+/* FILES: as in the authoring repository; left empty. 0 also when there are findings; -1 when it
+ * could not be tried. */
 int trial_run(const struct home *home, const struct identity *identity, struct fileset *files,
 	      struct trial *out, struct err *err);
-/* The files of REV of the authoring repository, or (NULL) of its work tree. GONE when there is no such revision. */
+/* The files of REV of the authoring repository, or (NULL) of its work tree. GONE when there is no
+ * such revision. */
 int trial_files(const struct home *home, const char *rev, struct fileset *out, struct err *err);
 void trial_clear(struct trial *trial);
 

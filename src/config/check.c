@@ -4,6 +4,7 @@
  */
 #include "config/check.h"
 
+#include "config/param.h"
 #include "config/path.h"
 #include "config/table.h"
 #include "config/xml.h"
@@ -71,11 +72,6 @@ static void found(struct checking *c, const xmlNode *node, const char *fmt, ...)
 	free(path);
 }
 
-static bool has_parameter(const char *text)
-{
-	return strstr(text, "#{") != NULL;
-}
-
 /* --- the first walk --- */
 
 static void learn(struct checking *c, const xmlNode *parent)
@@ -137,7 +133,7 @@ static void check_key(struct checking *c, const xmlNode *node, const char *key)
 {
 	if (xml_is_blank(key))
 		found(c, node, "the key is empty");
-	else if (has_parameter(key))
+	else if (param_in(key))
 		found(c, node, "no parameter may stand in a key");
 }
 
@@ -189,12 +185,21 @@ static const char *type_fault(const struct model_props *props, const char *text)
 	return NULL;
 }
 
+static void check_type(struct checking *c, const xmlNode *node, const struct model_props *props)
+{
+	const char *text = xml_text(node);
+	const char *fault = props->flags & MODEL_SECRET ? NULL : type_fault(props, text);
+
+	if (fault)
+		found(c, node, "\"%.100s\" is not %s", text, fault);
+}
+
 static void check_leaf(struct checking *c, const xmlNode *node, const struct model_props *props)
 {
 	const char *text = xml_text(node), *fault;
 	const struct table_slot *slot;
 
-	if (props->refs && has_parameter(text)) {
+	if (props->refs && param_in(text)) {
 		found(c, node, "no parameter may stand in a reference");
 		return;
 	}
@@ -204,9 +209,11 @@ static void check_leaf(struct checking *c, const xmlNode *node, const struct mod
 			found(c, node, "\"%.200s\" is not in %s", text,
 			      model_list_name(c->model, props->refs));
 	}
-	fault = props->flags & MODEL_SECRET || has_parameter(text) ? NULL : type_fault(props, text);
+	fault = param_fault(text, props->flags & MODEL_SECRET);
 	if (fault)
-		found(c, node, "\"%.100s\" is not %s", text, fault);
+		found(c, node, "%s", fault);
+	else if (!param_in(text))
+		check_type(c, node, props);
 }
 
 /* --- muster:roles --- */
@@ -284,5 +291,30 @@ int check(const struct document *doc, const struct model *model, struct findings
 	table_clear(&c.places);
 	table_clear(&c.entries);
 	table_clear(&c.endpoints);
+	return findings->count > before ? -1 : 0;
+}
+
+/* --- a configuration whose parameters are filled --- */
+
+static void look_at_values(struct checking *c, const xmlNode *parent)
+{
+	for (const xmlNode *node = xml_first(parent); node; node = xml_next(node)) {
+		struct model_props props;
+
+		steps_push(&c->steps, xml_name(node));
+		model_match(c->model, &c->steps, &props);
+		if (props.type && xml_is_leaf(node))
+			check_type(c, node, &props);
+		look_at_values(c, node);
+		steps_pop(&c->steps);
+	}
+}
+
+int check_values(const struct document *doc, const struct model *model, struct findings *findings)
+{
+	struct checking c = {.model = model, .findings = findings};
+	size_t before = findings->count;
+
+	look_at_values(&c, xml_root(doc));
 	return findings->count > before ? -1 : 0;
 }

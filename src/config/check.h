@@ -22,6 +22,8 @@ struct findings {
  * all).
  */
 int check(const struct document *doc, const struct model *model, struct findings *findings);
+/* The types alone, of a configuration whose parameters are filled: "#{" in it is a value like any other. */
+int check_values(const struct document *doc, const struct model *model, struct findings *findings);
 
 void findings_add(struct findings *findings, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -366,6 +366,22 @@ void xml_add_leaf(struct document *doc, xmlNode *parent, const char *ns, const c
 	add_text(doc, xml_add(doc, parent, ns, name), text);
 }
 
+void xml_set_text(struct document *doc, xmlNode *leaf, const char *text)
+{
+	xmlNode *old = leaf->children, *new;
+
+	if (old && old->type == XML_TEXT_NODE)
+		xml_remove(old);
+	if (!*text)
+		return;
+	if (!leaf->children) {
+		add_text(doc, leaf, text);
+		return;
+	}
+	new = need(xmlNewDocText(doc->xml, BAD_CAST text));
+	(void)xmlAddPrevSibling(leaf->children, new); /* a remark: nothing to join with */
+}
+
 xmlNode *xml_copy_element(struct document *doc, xmlNode *parent, const xmlNode *node, bool foreign)
 {
 	xmlNode *copy = new_element(doc, parent, node->name);

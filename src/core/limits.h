@@ -18,6 +18,8 @@
 #define LIMIT_XML_FILES 1000u		/* XML files of one configuration */
 #define LIMIT_FINDINGS 1000u		/* findings a check lists before it stops */
 
+#define LIMIT_PARAMS 4096u		/* lines of etc/params: the largest known configuration has 30 parameters */
+
 /* --- small files of ours --- */
 #define LIMIT_SMALL_FILE (1u << 20)	/* bytes of state, keys, params, cluster files */
 
