@@ -24,6 +24,21 @@ int replica_open(const struct home *home, struct repo **out, struct err *err)
 	return rc;
 }
 
+int replica_unlock(const struct home *home, struct err *err)
+{
+	char *path = home_var(home, REPLICA);
+	struct repo *repo = NULL;
+	struct err why = {.code = ERR_NONE};
+	int rc = 0;
+
+	/* one that cannot be opened is mended when it is needed */
+	if (repo_open(path, &repo, &why) == 0)
+		rc = repo_remove_stale_locks(repo, err);
+	repo_free(repo);
+	free(path);
+	return rc;
+}
+
 /* Not synced: what a crash leaves of it is removed at start. */
 static int put(int dirfd, const char *path, const char *text, struct err *err)
 {

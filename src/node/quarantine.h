@@ -15,6 +15,8 @@ int quarantine_open(const struct home *home, struct repo **out, struct err *err)
 int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err);
 /* Removes what a kill left. */
 int quarantine_remove(const struct home *home, struct err *err);
+/* Removes the locks a kill left in the replica; nobody else works in it, the home is locked. Fine if there is none. */
+int replica_unlock(const struct home *home, struct err *err);
 /* Opens the replica; made if it is not there. */
 int replica_open(const struct home *home, struct repo **out, struct err *err);
 

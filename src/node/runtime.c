@@ -115,7 +115,7 @@ static int settle(const struct home *home, const struct start *start, struct err
 		rc = settle_init(home, start, err);
 	if (rc == 0)
 		rc = quarantine_remove(home, err);
-	return rc;
+	return rc == 0 ? replica_unlock(home, err) : rc;
 }
 
 /* What is burnt and newest is told after a start too. */

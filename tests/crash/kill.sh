@@ -1,0 +1,134 @@
+#!/bin/bash
+# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a node's first start, and of a
+# node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
+
+# Every STEPth point: 1 for all of them. A first offset other than 1 looks at others.
+STEP=${STEP:-1}
+FIRST=${FIRST:-1}
+faults=$MUSTER_BIN/tests/crash/faults.so
+[ -e "$faults" ] || skip 'the preloaded library was not built'
+
+area
+cd "$AREA"
+port=$(freeport)
+tried=0
+
+# with_kill N HOME COMMAND...: dies at the Nth call that changes something below HOME. 137 when it did.
+with_kill() {
+	local n=$1 home=$2
+	shift 2
+	LD_PRELOAD=$faults FAULTS_BELOW=$AREA/$home FAULTS_KILL=$n "$@"
+}
+
+# points NAME HOME SETUP RUN CHECK: for each point: SETUP makes HOME, RUN dies there, CHECK demands what must hold.
+points() {
+	local name=$1 home=$2 setup=$3 run=$4 check=$5 n=$FIRST code count=0
+	while :; do
+		rm -rf "${AREA:?}/$home"
+		"$setup"
+		code=0
+		"$run" "$n" >run.log 2>&1 || code=$?
+		"$check" "$n" || fail "$name: after a kill at call $n"
+		[ "$code" = 137 ] || break
+		count=$((count + 1))
+		n=$((n + STEP))
+	done
+	[ "$code" = 0 ] || { cat run.log >&2; fail "$name: exit $code without a kill"; }
+	[ "$count" -gt 0 ] || fail "$name: nothing was killed"
+	echo "$name: $count points"
+	tried=$((tried + count))
+}
+
+# --- muster init ---
+
+fresh() { mkdir -p "$1/etc/init" && cp "$top_srcdir"/tests/fixtures/demo/*.xml "$1/etc/init/"; }
+init_setup() { fresh init; }
+init_run() { with_kill "$1" init muster --home init init --host 127.0.0.1 --port "$port"; }
+init_check() {
+	muster --home init init --host 127.0.0.1 --port "$port" >again.log 2>&1 ||
+		grep -q 'set up already\|is there\|refus' again.log || { cat again.log >&2; return 1; }
+	muster --home init check >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster --home init publish >again.log 2>&1 || { cat again.log >&2; return 1; }
+	git -C init/var/admin/config diff --quiet HEAD || { echo 'the work tree differs' >&2; return 1; }
+}
+
+# --- muster publish ---
+
+admin_template() {
+	fresh template
+	muster --home template init --host 127.0.0.1 --port "$port" >/dev/null
+	muster --home template publish >/dev/null
+	sed -i 's/8443/8447/; s/8444/8448/' template/var/admin/config/*.xml
+	git -C template/var/admin/config -c user.name=t -c user.email=t commit -qam 'both roles'
+	genclust --home template -c 127.0.0.1 -p "$port" >cluster.xml 2>/dev/null
+}
+publish_setup() { cp -a template publish; }
+publish_run() { with_kill "$1" publish muster --home publish publish; }
+publish_check() {
+	local role
+	muster --home publish publish >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster verify --cluster cluster.xml publish/var/admin/release.git >again.log 2>&1 ||
+		{ cat again.log >&2; return 1; }
+	for role in default internal; do
+		[ "$(git -C publish/var/admin/release.git rev-list --count "$role")" = 2 ] ||
+			{ echo "role $role has not two releases" >&2; return 1; }
+	done
+	git -C publish/var/admin/release.git fsck --strict >again.log 2>&1 || { cat again.log >&2; return 1; }
+}
+
+# --- a node ---
+
+# node_with N HOME: runs a node until it has release 2, or dies.
+node_with() {
+	local pid code=0
+	LD_PRELOAD=$faults FAULTS_BELOW=$AREA/$2 FAULTS_KILL=$1 \
+		musterd --home "$2" --no-admin --service-role internal --service-name node >node.log 2>&1 </dev/null &
+	pid=$!
+	pids[killed]=$pid
+	within "$DEADLINE" settled "$pid" "$2" || { cat node.log >&2; fail "the node got nowhere"; }
+	kill -TERM "$pid" 2>/dev/null || true
+	wait "$pid" || code=$?
+	unset 'pids[killed]'
+	return "$code"
+}
+settled() { gone "$1" || field_is "$2" .sequence 2; }
+node_check() {
+	# what is current verifies, or there is none yet
+	if [ -e "$2/var/node/current" ]; then
+		musterd --home "$2" --no-admin --service-role internal --service-name node --check >again.log 2>&1 ||
+			{ cat again.log >&2; return 1; }
+	fi
+	start node "$2" --no-admin --service-role internal --service-name node
+	wait_sequence "$2" 2
+	[ "$(field "$2" .nodeState)" = RUNNING ] || { echo "is $(field "$2" .nodeState)" >&2; return 1; }
+	stop node
+}
+
+first_setup() { mkdir -p first/etc/init && cp cluster.xml first/etc/init/; }
+first_run() { node_with "$1" first; }
+first_check() { node_check "$1" first; }
+
+update_setup() { cp -a node1 update; }
+update_run() { node_with "$1" update; }
+update_check() { node_check "$1" update; }
+
+points init init init_setup init_run init_check
+admin_template
+points publish publish publish_setup publish_run publish_check
+
+# an admin with one release, a node that has it, then an admin with two
+cp -a template admin
+git -C admin/var/admin/config reset -q --hard HEAD~1
+start admin admin --admin
+wait_admin admin
+mkdir -p node1/etc/init
+cp cluster.xml node1/etc/init/
+start node1 node1 --no-admin --service-role internal --service-name node
+wait_sequence node1 1
+stop node1
+git -C admin/var/admin/config reset -q --hard 'HEAD@{1}'
+within "$DEADLINE" field_is admin .published.roles.internal.sequence 2 || fail 'the second release was not published'
+points 'first start' first first_setup first_run first_check
+points 'fetch to activate' update update_setup update_run update_check
+echo "kill: $tried points tried"
