@@ -183,7 +183,8 @@ int main(int argc, char **argv)
 		return code;
 	crypto_setup();
 	config_setup();
-	if (home_init(&home, args.home, &err) != 0) {
+	if (home_init(&home, args.home, &err) != 0 ||
+	    (!args.key && home_become_owner(&home, &err) != 0)) {
 		(void)fprintf(stderr, "genclust: %s\n", err.text);
 		return EXIT_REFUSED;
 	}

@@ -43,6 +43,10 @@ static int run(const struct command *command, const char *home_option, int argc,
 
 	if (home_init(&home, home_option, err) != 0)
 		return CLI_FAILED;
+	if (home_become_owner(&home, err) != 0) {
+		home_clear(&home);
+		return CLI_FAILED;
+	}
 	optind = 0; /* a fresh scan, for the subcommand's options */
 	opterr = 0;
 	rc = command->run(&cli, argc, argv, err);

@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_FILE "lock"
@@ -46,12 +48,39 @@ static int open_one(const char *path, bool make, mode_t mode, int *fd, struct er
 	return fs_open_dir(AT_FDCWD, path, fd, err);
 }
 
+int home_become_owner(const struct home *home, struct err *err)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(home->var, &st) != 0 || st.st_uid == 0)
+		return 0;
+	if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
+		return err_sys(err, "home: becoming user %lu, whose %s is", (unsigned long)st.st_uid, home->var);
+	return 0;
+}
+
+/* Files that another user makes here would be closed to the one whose home it is. */
+static int check_owner(const struct home *home, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(home->var_fd, &st) != 0)
+		return err_sys(err, "home: %s", home->var);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_REFUSED, "home: %s belongs to user %lu, not %lu: start as that user",
+			       home->var, (unsigned long)st.st_uid, (unsigned long)geteuid());
+	return 0;
+}
+
 int home_open(struct home *home, bool make, struct err *err)
 {
 	if (open_one(home->etc, make, 0755, &home->etc_fd, err) != 0 ||
 	    open_one(home->var, make, 0700, &home->var_fd, err) != 0 ||
 	    open_one(home->run, make, 0755, &home->run_fd, err) != 0)
 		return err_prefix(err, "home");
+	if (check_owner(home, err) != 0)
+		return -1;
 	if (make && faccessat(home->var_fd, ".", W_OK, AT_EACCESS) != 0)
 		return err_sys(err, "home: %s is not writable", home->var);
 	return 0;

@@ -17,7 +17,12 @@ struct home {
 
 /* Resolves the paths; HOME_OPTION may be NULL (then MUSTER_HOME, then the built-in folders). Opens nothing. */
 int home_init(struct home *home, const char *home_option, struct err *err);
-/* Opens the three folders. With MAKE makes them (var and run 0700) first. */
+/*
+ * For a command that root runs in the home of another user: becomes that user for good, so that nothing there belongs to root
+ * afterwards. Does nothing for others, or where there is no home yet.
+ */
+int home_become_owner(const struct home *home, struct err *err);
+/* Opens the three folders; REFUSED when var/ is another user's. With MAKE makes them (var and run 0700) first. */
 int home_open(struct home *home, bool make, struct err *err);
 /* Takes the lock of the home, or says who has it (REFUSED). It goes with the process. */
 int home_lock(struct home *home, struct err *err);

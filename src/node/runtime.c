@@ -27,7 +27,9 @@ static void refuse_older(struct runtime *runtime)
 		       "the admin is behind this node: it offers sequence %llu, accepted here is %llu",
 		       (unsigned long long)runtime->head_sequence,
 		       (unsigned long long)runtime->state.chain.sequence); /* fits */
-	log_error("verify", oid_hex(&runtime->head, hex), "release refused, kept what is active: %s", reason);
+	(void)oid_hex(&runtime->head, hex);
+	hex[12] = '\0';
+	log_error("verify", hex, "release refused, kept what is active: %s", reason);
 	refusal_set(runtime, &runtime->head, runtime->head_sequence, "verify", reason);
 	report_changed(runtime);
 }

@@ -194,20 +194,21 @@ static int parse_verdict(const char *word, enum verdict *out)
 static int parse_entry(struct node_state *state, const json_t *doc)
 {
 	struct state_entry entry = {0};
-	const char *release, *source, *verdict, *step, *reason = NULL;
+	const char *release, *source, *verdict, *step;
+	json_t *reason;
 	json_int_t sequence, activated;
 
-	if (json_unpack((json_t *)doc, "{s:s, s:s, s:I, s:I, s:s, s:s, s:s?}", "release", &release,
+	if (json_unpack((json_t *)doc, "{s:s, s:s, s:I, s:I, s:s, s:s, s:o}", "release", &release,
 			"source", &source, "sequence", &sequence, "activatedAt", &activated, "verdict",
 			&verdict, "step", &step, "reason", &reason) != 0)
 		return -1;
 	if (oid_parse(release, &entry.release) != 0 || oid_parse(source, &entry.source) != 0 ||
 	    parse_verdict(verdict, &entry.verdict) != 0 || sequence < 0 ||
-	    state->log_count == STATE_LOG_MAX)
+	    state->log_count == STATE_LOG_MAX || !(json_is_null(reason) || json_is_string(reason)))
 		return -1;
 	entry.sequence = (uint64_t)sequence;
 	entry.activated_at = activated;
-	entry_verdict(&entry, entry.verdict, step, reason);
+	entry_verdict(&entry, entry.verdict, step, json_string_value(reason));
 	state->log[state->log_count++] = entry;
 	return 0;
 }

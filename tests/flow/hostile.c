@@ -1,0 +1,277 @@
+/*
+ * hostile HOME PORT ROLE: an admin that means ill. It has the cluster's identity (HOME/var/admin/cluster.key) and a copy of
+ * its releases, accepts nodes over the real channel, and offers them what a line on stdin names (offences.c); it answers
+ * `RELEASE SEQUENCE` on stdout. What is good it keeps as its newest. `hostile --list` prints name, step and words of each.
+ * Ends with its input.
+ */
+#include "offences.h"
+
+#include "channel/peer.h"
+#include "channel/uploadpack.h"
+#include "repo/object.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct hostile {
+	uv_loop_t loop;
+	uv_pipe_t input;
+	struct buf lines;
+	char bytes[256];
+	struct identity *identity;
+	struct static_key *key;
+	struct peers *peers;
+	struct peer *peer; /* the one node */
+	bool registered;
+	struct uploadpack *up;
+	struct offences offences;
+	struct oid head;
+	uint64_t sequence;
+	struct buf pack;
+	char ref[sizeof("refs/heads/") + NAME_MAX_LEN];
+};
+
+static void tell_head(struct hostile *h)
+{
+	struct control_message message;
+	char hex[OID_HEX_SIZE];
+
+	if (!h->registered)
+		return;
+	control_start(&message, CONTROL_HEAD);
+	control_add(&message, "release", oid_hex(&h->head, hex));
+	control_add_number(&message, "sequence", h->sequence);
+	peer_send_control(h->peer, &message);
+	control_clear(&message);
+}
+
+/* --- the channel --- */
+
+static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
+{
+	const struct hostile *h = arg;
+
+	key_join(h->identity->roots, hello->role_tag, join_key);
+	return PEER_HINT_NONE;
+}
+
+static void on_open(struct peer *peer)
+{
+	struct hostile *h = peers_arg(peer_group(peer));
+
+	h->peer = peer;
+}
+
+/* Whatever it is, it is known: only what is new goes into the pack. */
+static uint64_t position_of(void *arg, const struct oid *oid)
+{
+	struct hostile *h = arg;
+	git_oid id = {{0}};
+
+	memcpy(id.id, oid->id, OID_SIZE);
+	return git_odb_exists(repo_odb(h->offences.repo), &id) ? 1 : 0;
+}
+
+static void on_fetch(struct hostile *h)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	uploadpack_free(h->up);
+	h->up = uploadpack_new(h->ref, &h->head, position_of, h, &out);
+	peer_send_git(h->peer, out.data, out.len);
+	buf_clear(&out);
+}
+
+static void on_control(struct peer *peer, const struct control_message *message)
+{
+	struct hostile *h = peers_arg(peer_group(peer));
+	struct control_message answer;
+
+	if (message->verb == CONTROL_FETCH)
+		on_fetch(h);
+	if (message->verb != CONTROL_REGISTER && message->verb != CONTROL_PING)
+		return;
+	control_start(&answer, message->verb == CONTROL_PING ? CONTROL_PONG : CONTROL_REGISTERED);
+	peer_send_control(peer, &answer);
+	control_clear(&answer);
+	if (message->verb == CONTROL_REGISTER) {
+		h->registered = true;
+		tell_head(h);
+	}
+}
+
+static void on_git(struct peer *peer, const uint8_t *data, size_t n)
+{
+	struct hostile *h = peers_arg(peer_group(peer));
+	struct buf out;
+	struct err err;
+
+	buf_init(&out, 4 << 20);
+	if (!h->up || uploadpack_feed(h->up, data, n, &out, &err) != 0) {
+		peer_close(peer, "fetch");
+	} else {
+		if (uploadpack_state(h->up) == UPLOADPACK_PACK)
+			uploadpack_give(h->up, h->pack.data, h->pack.len);
+		while (uploadpack_state(h->up) == UPLOADPACK_SENDING)
+			uploadpack_send(h->up, &out);
+		peer_send_git(peer, out.data, out.len);
+	}
+	buf_clear(&out);
+}
+
+static void on_drained(struct peer *peer)
+{
+	(void)peer; /* a pack of this test is small */
+}
+
+static void on_closed(struct peer *peer, const char *reason)
+{
+	struct hostile *h = peers_arg(peer_group(peer));
+
+	(void)reason; /* the node's log has it */
+	if (h->peer != peer)
+		return;
+	h->peer = NULL;
+	h->registered = false;
+	uploadpack_free(h->up);
+	h->up = NULL;
+}
+
+static const struct peer_calls calls = {
+	.hello = on_hello,
+	.open = on_open,
+	.control = on_control,
+	.git = on_git,
+	.drained = on_drained,
+	.closed = on_closed,
+};
+
+/* --- commands --- */
+
+/* The step that refuses it, "" for what is good. */
+static const char *step_of(const char *name)
+{
+	const struct offence *o = offence_list;
+
+	while (strcmp(o->name, name) != 0)
+		o++;
+	return o->step ? o->step : "";
+}
+
+static void command(struct hostile *h, const char *name)
+{
+	char hex[OID_HEX_SIZE];
+
+	if (offences_make(&h->offences, name, &h->head, &h->sequence) != 0) {
+		(void)fprintf(stderr, "hostile: no offence \"%s\"\n", name);
+		exit(1);
+	}
+	buf_reset(&h->pack);
+	offences_pack(&h->offences, &h->pack);
+	if (strcmp(step_of(name), "verify") != 0)
+		offences_accept(&h->offences, &h->head, *step_of(name) == '\0');
+	(void)printf("%s %" PRIu64 "\n", oid_hex(&h->head, hex), h->sequence);
+	(void)fflush(stdout);
+	tell_head(h);
+}
+
+static void stop(struct hostile *h)
+{
+	peers_free(h->peers);
+	uv_close((uv_handle_t *)&h->input, NULL);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+	struct hostile *h = handle->data;
+
+	(void)suggested;
+	*out = uv_buf_init(h->bytes, sizeof(h->bytes));
+}
+
+static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
+{
+	struct hostile *h = stream->data;
+	struct cursor c;
+	const char *line;
+	size_t size;
+
+	if (n < 0) {
+		stop(h);
+		return;
+	}
+	buf_put(&h->lines, bytes->base, (size_t)n);
+	c = cursor_of(h->lines.data, h->lines.len);
+	while ((line = cursor_line(&c, &size))) {
+		char *name = text_copy_n(line, size);
+
+		command(h, name);
+		free(name);
+	}
+	buf_consume(&h->lines, h->lines.len - c.left);
+}
+
+static int list(void)
+{
+	for (const struct offence *o = offence_list; o->name; o++)
+		if (o->step)
+			(void)printf("%s\t%s\t%s\n", o->name, o->step, o->words);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int fail(const struct err *err)
+{
+	(void)fprintf(stderr, "hostile: %s\n", err->text);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct hostile h;
+	struct err err = {.code = ERR_NONE};
+	uint64_t port;
+	char *releases;
+	int fd;
+
+	if (argc == 2 && strcmp(argv[1], "--list") == 0)
+		return list();
+	if (argc != 4 || text_number(argv[2], 65535, &port) != 0 || !name_valid(argv[3])) {
+		(void)fprintf(stderr, "usage: hostile HOME PORT ROLE\n");
+		return 2;
+	}
+	crypto_setup();
+	git_setup();
+	releases = text_format("%s/var/admin/release.git", argv[1]);
+	fd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (identity_load(fd, "var/admin/cluster.key", &h.identity, &err) != 0)
+		return fail(&err);
+	(void)close(fd);
+	offences_open(&h.offences, releases, argv[3], h.identity);
+	(void)snprintf(h.ref, sizeof(h.ref), "refs/heads/%s", argv[3]);
+	(void)uv_loop_init(&h.loop);
+	buf_init(&h.lines, 1 << 16);
+	buf_init(&h.pack, 16 << 20);
+	h.key = static_key_of(h.identity->channel_secret);
+	h.peers = peers_new(&h.loop, h.key, &calls, &h);
+	command(&h, "good");
+	(void)uv_pipe_init(&h.loop, &h.input, 0);
+	h.input.data = &h;
+	if (peers_listen(h.peers, "127.0.0.1", (uint16_t)port, &err) != 0)
+		return fail(&err);
+	if (uv_pipe_open(&h.input, 0) != 0 || uv_read_start((uv_stream_t *)&h.input, on_alloc, on_input) != 0)
+		return 1;
+	(void)uv_run(&h.loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&h.loop);
+	offences_close(&h.offences);
+	static_key_free(h.key);
+	identity_free(h.identity);
+	buf_clear(&h.lines);
+	buf_clear(&h.pack);
+	free(releases);
+	return 0;
+}
