@@ -3,11 +3,13 @@
 # node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
 
-# Every STEPth point: 1 for all of them. A first offset other than 1 looks at others.
-STEP=${STEP:-1}
-FIRST=${FIRST:-1}
+# Every STEPth point, from FIRST on: a sample that differs from run to run, or with STEP=1 FIRST=1 all of them.
+STEP=${STEP:-29}
+FIRST=${FIRST:-$((RANDOM % STEP + 1))}
+echo "STEP=$STEP FIRST=$FIRST"
 faults=$MUSTER_BIN/tests/crash/faults.so
 [ -e "$faults" ] || skip 'the preloaded library was not built'
+! grep -q __asan_init "$MUSTER_BIN/musterd" || skip 'a sanitizer must be the first library'
 
 area
 cd "$AREA"
