@@ -221,6 +221,7 @@ void cycle_clear(struct cycle *cycle)
 	fileset_clear(&cycle->files);
 	state_clear(&cycle->state);
 	free(cycle->made_by);
+	pack_writer_free(cycle->objects);
 	repo_free(cycle->source);
 	repo_free(cycle->releases);
 }

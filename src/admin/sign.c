@@ -122,7 +122,7 @@ static void set_words(const struct cycle *cycle, const struct cycle_role *role, 
 		text_format("publish %zu commits\n", new_content ? cycle->out->commits : 0);
 }
 
-/* The node's own verification, on what was written. */
+/* The node's own verification, on what is held for the pack. */
 static int verify_as_node(struct cycle *cycle, const struct cycle_role *role, const struct oid *oid,
 			  struct err *err)
 {
@@ -206,7 +206,8 @@ int sign(struct cycle *cycle, struct err *err)
 {
 	struct branches branches = {.cycle = cycle, .known = cycle->role_count};
 
-	if (repo_ref_each(cycle->releases, HEADS, add_removed, &branches, err) != 0)
+	if (repo_ref_each(cycle->releases, HEADS, add_removed, &branches, err) != 0 ||
+	    pack_writer_new(cycle->releases, &cycle->objects, err) != 0)
 		return -1;
 	for (size_t i = 0; i < cycle->role_count; i++)
 		if (sign_role(cycle, cycle->roles + i, err) != 0)

@@ -296,7 +296,7 @@ int state_write(int var_fd, const struct admin_state *state, struct err *err)
 	}
 	rc = text.failed
 		     ? err_set(err, ERR_FULL, "var/" ADMIN_STATE_FILE ": too many roles")
-		     : fs_write_atomic(var_fd, ADMIN_STATE_FILE, text.data, text.len, 0600, err);
+		     : fs_replace(var_fd, ADMIN_STATE_FILE, text.data, text.len, 0600, err);
 	buf_clear(&text);
 	return rc;
 }

@@ -47,7 +47,10 @@ struct admin_state {
  * then empty.
  */
 int state_read(int var_fd, struct admin_state *out, struct err *err);
-/* Replaces it atomically and durably. */
+/*
+ * Replaces it atomically: after a power cut it is the old or the new one, and from the old one the
+ * next start comes to the new one again.
+ */
 int state_write(int var_fd, const struct admin_state *state, struct err *err);
 
 /*

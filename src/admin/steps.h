@@ -11,6 +11,7 @@
 #include "config/slice.h"
 #include "core/fileset.h"
 #include "repo/git.h"
+#include "repo/pack.h"
 #include "repo/release.h"
 
 /*
@@ -35,6 +36,7 @@ struct cycle {
 	const struct admin_input *in;
 	struct publication *out;
 	struct repo *source, *releases;
+	struct pack_writer *objects; /* sign: what it makes, until publish puts it on the disk */
 	struct admin_state state; /* as it was read; empty when there was none */
 	char *made_by;            /* version and keys: others look again */
 

@@ -117,8 +117,9 @@ int fs_write_all(int fd, const void *data, size_t size, struct err *err)
 	return 0;
 }
 
-int fs_write_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
-		 struct err *err)
+/* SYNC: it is on the disk on return; else its way there begins. */
+static int write_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		     bool sync, struct err *err)
 {
 	int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	int rc;
@@ -129,13 +130,27 @@ int fs_write_new(int dirfd, const char *path, const void *data, size_t size, mod
 	if (rc != 0)
 		(void)err_prefix(err, "%s", path);
 	/* the mode asked for, whatever the umask */
-	if (rc == 0 && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
+	if (rc == 0 && (fchmod(fd, mode) != 0 || (sync && fsync(fd) != 0)))
 		rc = err_sys(err, "%s", path);
+	if (rc == 0 && !sync)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint */
 	if (close(fd) != 0 && rc == 0)
 		rc = err_sys(err, "%s", path);
 	if (rc != 0)
 		(void)unlinkat(dirfd, path, 0); /* what is left is of no use */
 	return rc;
+}
+
+int fs_write_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		 struct err *err)
+{
+	return write_new(dirfd, path, data, size, mode, true, err);
+}
+
+int fs_write_unsynced(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		      struct err *err)
+{
+	return write_new(dirfd, path, data, size, mode, false, err);
 }
 
 int fs_sync(int dirfd, const char *path, struct err *err)
@@ -171,19 +186,28 @@ static char *temporary_name(const char *path)
 	return text_format("%s.%016llx.tmp", path, (unsigned long long)number);
 }
 
-int fs_write_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
-		    struct err *err)
+int fs_replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+	       struct err *err)
 {
-	char *name = temporary_name(path), *folder = folder_of(path);
+	char *name = temporary_name(path);
 	int rc = fs_write_new(dirfd, name, data, size, mode, err);
 
 	if (rc == 0 && renameat(dirfd, name, dirfd, path) != 0) {
 		rc = err_sys(err, "%s", path);
 		(void)unlinkat(dirfd, name, 0); /* the old one stays */
 	}
+	free(name);
+	return rc;
+}
+
+int fs_write_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		    struct err *err)
+{
+	char *folder = folder_of(path);
+	int rc = fs_replace(dirfd, path, data, size, mode, err);
+
 	if (rc == 0)
 		rc = fs_sync(dirfd, folder, err);
-	free(name);
 	free(folder);
 	return rc;
 }

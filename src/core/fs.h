@@ -23,9 +23,18 @@ int fs_read_follow(int dirfd, const char *path, struct buf *out, struct err *err
 /* Replaces a file atomically and durably; after a crash it is the old or the new one, complete. */
 int fs_write_atomic(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
 		    struct err *err);
+/*
+ * The same without syncing the folder: after a crash it is the old or the new one, complete, and which is not certain. For
+ * what is told by something else on the disk as well.
+ */
+int fs_replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+	       struct err *err);
 /* Creates a new file and syncs it (not its folder); refused if there is one. */
 int fs_write_new(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
 		 struct err *err);
+/* Creates a new file that fs_sync puts on the disk later: many files are faster there when all are written first. */
+int fs_write_unsynced(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		      struct err *err);
 /* Syncs a folder or file. PATH may be ".". */
 int fs_sync(int dirfd, const char *path, struct err *err);
 /* Points symlink LINK (in folder dirfd) at TARGET in one rename, then syncs the folder. */

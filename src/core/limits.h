@@ -10,6 +10,7 @@
 #define LIMIT_COMMIT_SIZE (64u << 10)	/* bytes of a raw commit: a long message and a signature */
 #define LIMIT_RELEASE_KEYS 8u		/* keys in Muster-Keys: two while rotating, room for overlap */
 #define LIMIT_PACK_SIZE (512u << 20)	/* bytes of a pack a node takes */
+#define LIMIT_PACK_MEMORY (64u << 20)	/* bytes of objects held in memory until they are one pack */
 #define LIMIT_PACK_OBJECTS 1000000u	/* objects of a pack: 100,000 releases and their trees */
 
 /* --- configuration --- */

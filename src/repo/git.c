@@ -161,28 +161,32 @@ static int write_missing(int dirfd, const char *file, const char *text, struct e
 }
 
 /*
- * What git needs to take a folder for a repository, and nothing else; HEAD comes last, since it
- * makes it one.
+ * What git needs to take a folder for a repository, and nothing else. HEAD comes last, when all
+ * else is synced: where it is, there is nothing to do.
  */
 static int make_layout(int dirfd, const char *config, struct err *err)
 {
 	static const char *const folders[] = {"objects/info", "objects/pack", "refs/heads",
 					      "refs/tags"};
+	bool whole = faccessat(dirfd, "HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+		     faccessat(dirfd, "config", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		whole = whole && faccessat(dirfd, folders[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (whole)
+		return 0;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
 		if (fs_make_dirs(dirfd, folders[i], 0755, err) != 0)
 			return -1;
 	if (fs_sync(dirfd, "objects", err) != 0 || fs_sync(dirfd, "refs", err) != 0 ||
+	    fs_sync(dirfd, "..", err) != 0 ||
 	    write_missing(dirfd, "config", config, err) != 0)
 		return -1;
-	if (write_missing(dirfd, "HEAD", "ref: refs/heads/main\n", err) != 0)
-		return -1;
-	return fs_sync(dirfd, "..", err);
+	return write_missing(dirfd, "HEAD", "ref: refs/heads/main\n", err);
 }
 
-/* PATH is the folder of the repository itself, FOLDER the one to open. */
-static int init_at(const char *path, const char *config, const char *folder, struct repo **out,
-		   struct err *err)
+/* PATH is the folder of the repository itself. */
+static int make_at(const char *path, const char *config, struct err *err)
 {
 	int fd, rc;
 
@@ -191,28 +195,31 @@ static int init_at(const char *path, const char *config, const char *folder, str
 		return -1;
 	rc = make_layout(fd, config, err);
 	(void)close(fd); /* only a folder */
-	if (rc != 0)
-		return err_prefix(err, "%s", path);
-	return repo_open(folder, out, err);
+	return rc == 0 ? 0 : err_prefix(err, "%s", path);
+}
+
+int repo_make_bare(const char *path, struct err *err)
+{
+	return make_at(
+		path, "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n",
+		err);
 }
 
 int repo_init_bare(const char *path, struct repo **out, struct err *err)
 {
-	return init_at(path,
-		       "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n",
-		       path, out, err);
+	return repo_make_bare(path, err) == 0 ? repo_open(path, out, err) : -1;
 }
 
 int repo_init_worktree(const char *path, struct repo **out, struct err *err)
 {
 	char *folder = text_format("%s/.git", path);
-	int rc = init_at(folder,
+	int rc = make_at(folder,
 			 "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
 			 "\tbare = false\n\tlogallrefupdates = true\n",
-			 path, out, err);
+			 err);
 
 	free(folder);
-	return rc;
+	return rc == 0 ? repo_open(path, out, err) : rc;
 }
 
 void repo_free(struct repo *repo)
@@ -250,8 +257,7 @@ int repo_ref_get(struct repo *repo, const char *ref, struct oid *out, struct err
 	return 0;
 }
 
-/* Whether REF is at OLD (NULL: does not exist); called while REF is locked. */
-static int ref_is_at(struct repo *repo, const char *ref, const struct oid *old, struct err *err)
+int ref_is_at(struct repo *repo, const char *ref, const struct oid *old, struct err *err)
 {
 	git_reference *now = NULL;
 	struct oid id = {{0}};

@@ -26,6 +26,8 @@ int repo_open(const char *path, struct repo **out, struct err *err);
  * there.
  */
 int repo_init_bare(const char *path, struct repo **out, struct err *err);
+/* The same without opening it. */
+int repo_make_bare(const char *path, struct err *err);
 /* The same for a work tree at PATH: PATH/.git with branch main, unborn. Fine if it is there. */
 int repo_init_worktree(const char *path, struct repo **out, struct err *err);
 void repo_free(struct repo *repo);
@@ -41,6 +43,20 @@ int repo_ref_get(struct repo *repo, const char *ref, struct oid *out, struct err
  */
 int repo_ref_set(struct repo *repo, const char *ref, const struct oid *old, const struct oid *new,
 		 struct err *err);
+
+struct ref_move {
+	const char *ref;       /* refs/FOLDER/NAME */
+	const struct oid *old; /* NULL: must not exist */
+	const struct oid *new;
+};
+
+/*
+ * Moves refs of a bare repository, each atomically, whatever became of the others; all are locked
+ * and compared before the first one moves, so that what repo_ref_set refuses changes nothing here.
+ * One sync for each file and one for each folder. The objects must be on the disk before
+ * (pack_writer_finish): a ref is never ahead of them. No reflog is written.
+ */
+int repo_refs_move(struct repo *repo, const struct ref_move *moves, size_t count, struct err *err);
 /*
  * Calls FN for every ref below PREFIX ("refs/heads/") in byte order, until it returns other than 0,
  * which is returned then. Symbolic refs are left out. FN may move refs: the list is made before the

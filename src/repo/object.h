@@ -43,6 +43,10 @@ struct links {
 
 git_odb *repo_odb(struct repo *repo);
 /*
+ * Whether REF is at OLD (NULL: does not exist), asked while REF is locked; RETRY when it is not.
+ */
+int ref_is_at(struct repo *repo, const char *ref, const struct oid *old, struct err *err);
+/*
  * Type and size from the header. REFUSED when larger than its type's limit, GONE when there is no
  * such object.
  */

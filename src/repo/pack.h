@@ -22,4 +22,19 @@ int pack_build(struct repo *repo, const struct oid *tip, const struct oid *commo
 int pack_check_reachable(struct repo *repo, const struct oid *tip, const struct oid *accepted,
 			 struct err *err);
 
+
+/*
+ * Objects that belong together, as those of one publication: from pack_writer_new on, what is
+ * written to REPO is held in memory, where whoever reads through REPO finds it; pack_writer_finish
+ * puts all of it on the disk as one pack, synced with its index and its folder. Without that
+ * nothing was written. (What is beyond LIMIT_PACK_MEMORY is written at once, as loose objects.) One
+ * at a time for a REPO, which outlives it.
+ */
+struct pack_writer;
+int pack_writer_new(struct repo *repo, struct pack_writer **out, struct err *err);
+/* Once; on failure nothing names what was written, and it may be tried again with a new one. */
+int pack_writer_finish(struct pack_writer *w, struct err *err);
+/* What was not finished is forgotten. NULL is fine. */
+void pack_writer_free(struct pack_writer *w);
+
 #endif
