@@ -4,6 +4,7 @@
 #include "core/limits.h"
 #include "core/loop.h"
 #include "core/text.h"
+#include "repo/object.h"
 
 #include <errno.h>
 #include <git2.h>
@@ -143,10 +144,32 @@ static int on_progress(const git_indexer_progress *progress, void *param)
 	return 0;
 }
 
-static int fetch_run(struct repo *repo, const char *role, struct fetch *fetch, struct err *err)
+/* What the admin says that REF is; GONE when it has none. */
+static int advertised(git_remote *remote, const char *ref, struct oid *tip, struct err *err)
+{
+	const git_remote_head **heads;
+	size_t count;
+	int rc = git_remote_ls(&heads, &count, remote);
+
+	if (rc != 0)
+		return git_err(err, rc, "fetch");
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(heads[i]->name, ref) == 0) {
+			*tip = oid_from_git(&heads[i]->oid);
+			return 0;
+		}
+	return err_set(err, ERR_GONE, "the admin has no %s", ref);
+}
+
+/*
+ * The pack alone: no ref is written for what is not verified, and nothing of it is synced but what
+ * libgit2 does by itself.
+ */
+static int fetch_run(struct repo *repo, const char *ref, struct fetch *fetch, struct oid *tip,
+		     struct err *err)
 {
 	git_fetch_options options;
-	char *spec = text_format("+refs/heads/%s:refs/heads/%s", role, role);
+	char *spec = text_format("+%s:%s", ref, ref);
 	git_strarray specs = {&spec, 1};
 	git_remote *remote = NULL;
 	int rc;
@@ -160,12 +183,16 @@ static int fetch_run(struct repo *repo, const char *role, struct fetch *fetch, s
 	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	rc = git_remote_create_anonymous(&remote, repo_git2(repo), "muster://admin/release.git");
 	if (rc == 0)
-		rc = git_remote_fetch(remote, &specs, &options, NULL);
+		rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &options.callbacks, NULL, NULL);
+	if (rc == 0 && advertised(remote, ref, tip, &fetch->err) != 0)
+		rc = -1;
+	if (rc == 0)
+		rc = git_remote_download(remote, &specs, &options);
 	if (rc != 0 && fetch->err.code != ERR_NONE)
 		*err = fetch->err;
 	else if (rc != 0)
 		(void)git_err(err, rc, "fetch");
-	git_remote_free(remote);
+	git_remote_free(remote); /* disconnects */
 	free(spec);
 	return rc == 0 ? 0 : -1;
 }
@@ -180,10 +207,8 @@ int transport_fetch(struct repo *repo, const char *role, int fd, unsigned limit_
 		.deadline = loop_now() + limit_ms,
 	};
 	char *ref = text_format("refs/heads/%s", role);
-	int rc = fetch_run(repo, role, &fetch, err);
+	int rc = fetch_run(repo, ref, &fetch, tip, err);
 
-	if (rc == 0)
-		rc = repo_ref_get(repo, ref, tip, err);
 	free(ref);
 	return rc;
 }

@@ -10,7 +10,8 @@
 #include "repo/git.h"
 
 /*
- * Fetches the branch ROLE into REPO's refs/heads/ROLE and gives its new tip. FD is a connected stream socket, non-blocking
+ * Fetches what REPO lacks of the branch ROLE, as a pack, and gives the branch's tip; no ref is written, since nothing of it is
+ * verified. FD is a connected stream socket, non-blocking
  * or not, borrowed; all of it takes at most LIMIT_MS. GONE when the other side has no such branch. RETRY when the connection
  * ended or time ran out, CORRUPT or REFUSED when what came is damaged or over a limit.
  */

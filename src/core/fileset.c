@@ -236,10 +236,13 @@ int fileset_write_dir(const struct fileset *set, int dirfd, struct err *err)
 
 		free(folder);
 		if (rc == 0)
-			rc = fs_write_new(dirfd, file->path, file->data, file->size,
-					  file->mode == FILE_EXEC ? 0700 : 0600, err);
+			rc = fs_write_unsynced(dirfd, file->path, file->data, file->size,
+					       file->mode == FILE_EXEC ? 0700 : 0600, err);
 		if (rc != 0)
 			return rc;
 	}
+	for (size_t i = 0; i < set->count; i++)
+		if (fs_sync(dirfd, set->files[i].path, err) != 0)
+			return -1;
 	return sync_folders(set, dirfd, err);
 }

@@ -35,6 +35,7 @@ static void cycle_free(struct cycle *cycle)
 	release_clear(&cycle->release);
 	fileset_clear(&cycle->files);
 	buf_clear(&cycle->raw);
+	repo_free(cycle->quarantine);
 	free(cycle);
 }
 

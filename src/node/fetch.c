@@ -36,14 +36,12 @@ void fetch_pumped(struct runtime *runtime)
 static void on_work(void *arg)
 {
 	struct cycle *cycle = arg;
-	struct repo *repo = NULL;
 
 	cycle->err = (struct err){0};
-	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &repo, &cycle->err);
+	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &cycle->quarantine, &cycle->err);
 	if (cycle->rc == 0)
-		cycle->rc = transport_fetch(repo, cycle->chain.role, cycle->fd, WAIT_FETCH, &cycle->target,
-					    &cycle->err);
-	repo_free(repo);
+		cycle->rc = transport_fetch(cycle->quarantine, cycle->chain.role, cycle->fd, WAIT_FETCH,
+					    &cycle->target, &cycle->err);
 	(void)close(cycle->fd); /* the pump sees the end of it */
 	cycle->fd = -1;
 }
@@ -70,7 +68,6 @@ void fetch_step(struct cycle *cycle)
 		cycle_step_done(cycle, -1, &err);
 		return;
 	}
-	cycle->fetched = true;
 	cycle->fetch_parts = 2;
 	runtime->busy++;
 	loop_work(runtime->loop, on_work, on_done, cycle);

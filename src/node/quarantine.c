@@ -5,6 +5,7 @@
 #include "core/text.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,10 +53,9 @@ static int put(int dirfd, const char *path, const char *text, struct err *err)
 	return rc;
 }
 
-static int make_files(int fd, const struct chain_state *chain, struct err *err)
+/* HEAD comes last: where it is, the rest is. It names a branch that is never there, as in any bare repository. */
+static int make_files(int fd, struct err *err)
 {
-	char *ref = text_format("refs/heads/%s", chain->role), *head = text_format("ref: %s\n", ref);
-	char hex[OID_HEX_SIZE + 1];
 	int rc = fs_make_dirs(fd, "objects/info", 0700, err);
 
 	if (rc == 0)
@@ -68,44 +68,107 @@ static int make_files(int fd, const struct chain_state *chain, struct err *err)
 	if (rc == 0)
 		rc = put(fd, "config", "", err);
 	if (rc == 0)
-		rc = put(fd, "HEAD", head, err);
-	if (rc == 0 && chain->has_accepted) {
-		(void)oid_hex(&chain->accepted, hex);
-		memcpy(hex + OID_HEX, "\n", 2);
-		rc = put(fd, ref, hex, err);
-	}
-	free(ref);
-	free(head);
+		rc = put(fd, "HEAD", "ref: refs/heads/main\n", err);
 	return rc;
 }
 
-int quarantine_open(const struct home *home, struct repo **out, struct err *err)
+static bool is_one_of(const char *name, const char *const *names)
 {
-	char *path = home_var(home, QUARANTINE);
-	int rc = repo_open(path, out, err);
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
 
-	free(path);
+/* Removes all of a folder but what NAMES lists. */
+static int empty_but(int dirfd, const char *folder, const char *const *names, struct err *err)
+{
+	int fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		rc = err_sys(err, "quarantine: %s", folder);
+		if (fd >= 0)
+			(void)close(fd); /* only read */
+		return rc;
+	}
+	while (rc == 0 && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    !is_one_of(entry->d_name, names))
+			rc = fs_remove_tree(fd, entry->d_name, err);
+	(void)closedir(dir); /* only read */
+	return rc;
+}
+
+/* The one of the last fetch, without anything that it brought: what was refused then must not help what comes now. */
+static int empty_old(int fd, struct err *err)
+{
+	static const char *const objects[] = {"info", "pack", NULL}, *const info[] = {"alternates", NULL},
+				 *const refs[] = {"heads", NULL}, *const none[] = {NULL};
+	int rc = empty_but(fd, "objects", objects, err);
+
+	if (rc == 0)
+		rc = empty_but(fd, "objects/info", info, err);
+	if (rc == 0)
+		rc = empty_but(fd, "objects/pack", none, err);
+	if (rc == 0)
+		rc = empty_but(fd, "refs", refs, err);
+	if (rc == 0)
+		rc = empty_but(fd, "refs/heads", none, err);
+	return rc;
+}
+
+/* What libgit2 says it has when it asks for more. */
+static int put_ref(int fd, const struct chain_state *chain, struct err *err)
+{
+	char *ref, hex[OID_HEX_SIZE + 1];
+	int rc;
+
+	if (!chain->has_accepted)
+		return 0;
+	ref = text_format("refs/heads/%s", chain->role);
+	(void)oid_hex(&chain->accepted, hex);
+	memcpy(hex + OID_HEX, "\n", 2);
+	rc = put(fd, ref, hex, err);
+	free(ref);
+	return rc;
+}
+
+static int make_folder(const struct home *home, int *fd, struct err *err)
+{
+	int rc = quarantine_remove(home, err);
+
+	if (rc == 0)
+		rc = fs_make_dirs(home->var_fd, QUARANTINE, 0700, err);
+	if (rc == 0)
+		rc = fs_open_dir(home->var_fd, QUARANTINE, fd, err);
+	if (rc == 0)
+		rc = make_files(*fd, err);
 	return rc;
 }
 
 int quarantine_make(const struct home *home, const struct chain_state *chain, struct repo **out,
 		    struct err *err)
 {
-	struct repo *replica = NULL;
-	int fd = -1, rc = replica_open(home, &replica, err); /* it is where the alternates point */
+	char *replica = home_var(home, REPLICA), *path = home_var(home, QUARANTINE);
+	int fd = -1, rc = repo_make_bare(replica, err); /* it is where the alternates point */
 
-	repo_free(replica);
-	if (rc == 0)
-		rc = quarantine_remove(home, err);
-	if (rc == 0)
-		rc = fs_make_dirs(home->var_fd, QUARANTINE, 0700, err);
-	if (rc == 0)
+	if (rc == 0 && faccessat(home->var_fd, QUARANTINE "/HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		rc = fs_open_dir(home->var_fd, QUARANTINE, &fd, err);
+		if (rc == 0)
+			rc = empty_old(fd, err);
+	} else if (rc == 0) {
+		rc = make_folder(home, &fd, err);
+	}
 	if (rc == 0)
-		rc = make_files(fd, chain, err);
+		rc = put_ref(fd, chain, err);
+	if (rc == 0)
+		rc = repo_open(path, out, err);
 	if (fd >= 0)
 		(void)close(fd); /* a folder */
-	return rc == 0 ? quarantine_open(home, out, err) : -1;
+	free(replica);
+	free(path);
+	return rc;
 }
 
 /* Renames every file of that ending. An index must not be there before its pack. */
@@ -151,34 +214,31 @@ static int move_packs(const struct home *home, struct err *err)
 	return rc;
 }
 
-/* Moves the replica's branch; it follows what is accepted, so any older place will do as the old one. */
-static int move_branch(struct repo *replica, const char *role, const struct oid *tip, struct err *err)
+/* By a lock file, as git does it; nobody else writes here, so one that is there is left from a kill. */
+static int move_branch(const struct home *home, const char *role, const struct oid *tip, struct err *err)
 {
-	char *ref = text_format("refs/heads/%s", role);
-	struct oid old;
-	struct err fault = {0};
-	bool has = repo_ref_get(replica, ref, &old, &fault) == 0;
+	char *ref = text_format(REPLICA "/refs/heads/%s", role), *lock = text_format("%s.lock", ref);
+	char hex[OID_HEX_SIZE + 1];
 	int rc = 0;
 
-	if (!has && fault.code != ERR_GONE)
-		rc = err_set(err, fault.code, "%s", fault.text);
-	if (rc == 0 && !(has && oid_equal(&old, tip)))
-		rc = repo_ref_set(replica, ref, has ? &old : NULL, tip, err);
+	(void)oid_hex(tip, hex);
+	memcpy(hex + OID_HEX, "\n", 2);
+	if (unlinkat(home->var_fd, lock, 0) != 0 && errno != ENOENT)
+		rc = err_sys(err, "%s", lock);
+	if (rc == 0)
+		rc = fs_write_new(home->var_fd, lock, hex, strlen(hex), 0600, err);
+	if (rc == 0 && renameat(home->var_fd, lock, home->var_fd, ref) != 0)
+		rc = err_sys(err, "%s", ref);
+	free(lock);
 	free(ref);
 	return rc;
 }
 
 int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err)
 {
-	struct repo *replica = NULL;
 	int rc = move_packs(home, err);
 
-	if (rc == 0)
-		rc = replica_open(home, &replica, err);
-	if (rc == 0)
-		rc = move_branch(replica, role, tip, err);
-	repo_free(replica);
-	return rc == 0 ? quarantine_remove(home, err) : -1;
+	return rc == 0 ? move_branch(home, role, tip, err) : rc;
 }
 
 int quarantine_remove(const struct home *home, struct err *err)

@@ -7,11 +7,16 @@
 #include "repo/chain.h"
 #include "repo/git.h"
 
-/* Makes it anew: empty but for a ref to the accepted release, if there is one. */
+/*
+ * Opens it without objects of its own, whatever was in it, and with one ref, to the accepted release if there is one. Made when
+ * it is not there, and the replica that its alternates name too.
+ */
 int quarantine_make(const struct home *home, const struct chain_state *chain, struct repo **out,
 		    struct err *err);
-int quarantine_open(const struct home *home, struct repo **out, struct err *err);
-/* Renames its packs into the replica, moves the replica's branch to TIP, all durably, and removes the quarantine. */
+/*
+ * Renames its packs, which libgit2 synced, into the replica, syncs that folder, and moves the replica's branch to TIP: that one
+ * is there for people, what counts is the node's state, so it is whole after a crash but not synced.
+ */
 int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err);
 /* Removes what a kill left. */
 int quarantine_remove(const struct home *home, struct err *err);

@@ -76,7 +76,7 @@ struct cycle {
 	size_t step;
 	struct oid asked;	  /* what the admin named */
 	struct oid target;	  /* the same; after fetch, what the branch holds */
-	bool fetched;		  /* it came through the quarantine */
+	struct repo *quarantine;  /* it came through this one, still open from the fetch; NULL: the replica has it */
 	struct chain_state chain; /* verify: moves to the release */
 	struct release release;
 	struct fileset files;

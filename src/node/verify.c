@@ -7,38 +7,49 @@
 #include "repo/pack.h"
 
 /* The whole chain, and every object that came. */
-static int verify_fetched(struct cycle *cycle, struct repo *repo, struct err *err)
+static int verify_fetched(struct cycle *cycle, struct err *err)
 {
 	struct oid before = cycle->chain.accepted;
 	bool had = cycle->chain.has_accepted;
 
-	if (chain_verify(repo, &cycle->chain, &cycle->target, &cycle->release, err) != 0)
+	if (chain_verify(cycle->quarantine, &cycle->chain, &cycle->target, &cycle->release, err) != 0)
 		return -1;
-	return pack_check_reachable(repo, &cycle->target, had ? &before : NULL, err);
+	return pack_check_reachable(cycle->quarantine, &cycle->target, had ? &before : NULL, err);
+}
+
+/* What was fetched leaves the quarantine last, when all of it is believed. */
+static int take_fetched(struct cycle *cycle, struct err *err)
+{
+	int rc = verify_fetched(cycle, err);
+
+	if (rc == 0)
+		rc = repo_commit_raw(cycle->quarantine, &cycle->target, &cycle->raw, err);
+	if (rc == 0)
+		rc = chain_content(cycle->quarantine, &cycle->release, &cycle->files, err);
+	repo_free(cycle->quarantine);
+	cycle->quarantine = NULL;
+	if (rc == 0)
+		rc = quarantine_release(cycle->runtime->home, cycle->chain.role, &cycle->target, err);
+	return rc;
 }
 
 /* An accepted release once more, from the replica. */
 static int read_accepted(struct cycle *cycle, struct err *err)
 {
-	return release_parse(cycle->raw.data, cycle->raw.len, &cycle->release, err);
+	struct repo *replica = NULL;
+	int rc = replica_open(cycle->runtime->home, &replica, err);
+
+	if (rc == 0)
+		rc = repo_commit_raw(replica, &cycle->target, &cycle->raw, err);
+	if (rc == 0)
+		rc = release_parse(cycle->raw.data, cycle->raw.len, &cycle->release, err);
+	if (rc == 0)
+		rc = chain_content(replica, &cycle->release, &cycle->files, err);
+	repo_free(replica);
+	return rc;
 }
 
 int verify_step(struct cycle *cycle, struct err *err)
 {
-	const struct home *home = cycle->runtime->home;
-	struct repo *repo = NULL;
-	int rc = cycle->fetched ? quarantine_open(home, &repo, err) : replica_open(home, &repo, err);
-
-	if (rc == 0 && cycle->fetched)
-		rc = verify_fetched(cycle, repo, err);
-	if (rc == 0)
-		rc = repo_commit_raw(repo, &cycle->target, &cycle->raw, err);
-	if (rc == 0 && !cycle->fetched)
-		rc = read_accepted(cycle, err);
-	if (rc == 0)
-		rc = chain_content(repo, &cycle->release, &cycle->files, err);
-	repo_free(repo);
-	if (rc == 0 && cycle->fetched)
-		rc = quarantine_release(home, cycle->chain.role, &cycle->target, err);
-	return rc;
+	return cycle->quarantine ? take_fetched(cycle, err) : read_accepted(cycle, err);
 }
