@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "repo/git.h"
+#include "repo/tidy.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ struct admin {
 	admin_published_fn *published;
 	void *arg;
 	struct watch *watch;
+	struct tidy *tidy; /* of release.git */
 	uv_timer_t retry;
 	uint32_t backoff; /* milliseconds until a failed publication is tried again */
 	bool running;     /* a publication is on a worker thread */
@@ -199,6 +201,9 @@ static void tell(struct admin *admin, struct run *run)
 		succeeded(admin);
 		admin->source = run->publication.source;
 		admin->published(admin->arg, &run->publication);
+		/* after the nodes were told: it takes its time on a worker */
+		if (!admin->stopped)
+			tidy_look(admin->tidy);
 	} else {
 		failed(admin, &run->err);
 	}
@@ -277,14 +282,18 @@ int admin_start(uv_loop_t *loop, const struct home *home, const struct identity 
 		admin_published_fn *published, void *arg, struct admin **out, struct err *err)
 {
 	struct admin *admin = mem_new(1, sizeof(*admin));
+	char *releases = home_var(home, ADMIN_RELEASES);
 
 	*admin = (struct admin){.loop = loop,
 				.home = home,
 				.identity = identity,
 				.published = published,
-				.arg = arg};
+				.arg = arg,
+				.tidy = tidy_new(loop, releases)};
+	free(releases);
 	/* the watch comes before the first look, so no move falls between them */
 	if (watch_new(loop, home, on_main_moved, admin, &admin->watch, err) != 0) {
+		tidy_free(admin->tidy);
 		free(admin);
 		return -1;
 	}
@@ -346,6 +355,7 @@ void admin_stop(struct admin *admin)
 		return;
 	admin->stopped = true;
 	watch_free(admin->watch);
+	tidy_free(admin->tidy);
 	uv_close((uv_handle_t *)&admin->retry, on_timer_closed);
 	while ((waiter = admin->waiters)) {
 		admin->waiters = waiter->next;

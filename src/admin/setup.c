@@ -9,6 +9,7 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "repo/git.h"
+#include "repo/pack.h"
 #include "repo/source.h"
 
 #include <assert.h>
@@ -23,6 +24,8 @@
 #define KEY_IN_ETC "cluster.key"
 #define SOURCE_NEW "admin/.config.new" /* the authoring repository before it is complete */
 #define LOCALHOST  "localhost"
+
+enum { OTHERS_WRITE = 600 }; /* seconds: what is younger in release.git may be a `git gc` under way */
 
 bool setup_done(const struct home *home)
 {
@@ -229,6 +232,12 @@ static int open_releases(const struct home *home, struct err *err)
 	rc = repo_init_bare(path, &repo, err);
 	if (rc == 0)
 		rc = repo_remove_stale_locks(repo, err);
+	if (rc == 0)
+		rc = pack_clean(path, OTHERS_WRITE, err);
+	if (rc == 0)
+		rc = fs_remove_temporary(home->var_fd, ADMIN_RELEASES, err);
+	if (rc == 0)
+		rc = fs_remove_temporary(home->var_fd, "admin", err);
 	repo_free(repo);
 	free(path);
 	return rc == 0 ? signers_configure(home, err) : rc;

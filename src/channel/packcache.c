@@ -27,10 +27,17 @@ struct pack_ticket {
 	void *arg;
 };
 
+/*
+ * Builds before the repository is opened anew: libgit2 keeps every pack open that it has seen, also those that were joined into
+ * another and removed since.
+ */
+enum { BUILDS_PER_OPEN = 32 };
+
 struct packcache {
 	uv_loop_t *loop;
 	char *path;
 	struct repo *repo; /* only the worker touches it, and there is one at a time */
+	unsigned uses;	   /* of REPO; the worker's too */
 	struct entry *first;
 	struct entry *building;
 	bool closing;
@@ -77,8 +84,14 @@ static void build(void *arg)
 {
 	struct entry *entry = arg;
 	struct packcache *cache = entry->cache;
-	int rc = cache->repo ? 0 : repo_open(cache->path, &cache->repo, &entry->err);
+	int rc = 0;
 
+	if (cache->uses++ % BUILDS_PER_OPEN == 0) {
+		repo_free(cache->repo);
+		cache->repo = NULL;
+	}
+	if (!cache->repo)
+		rc = repo_open(cache->path, &cache->repo, &entry->err);
 	if (rc == 0)
 		(void)pack_build(cache->repo, &entry->tip, entry->has_common ? &entry->common : NULL,
 				 &entry->pack, &entry->err); /* the code of ERR tells */

@@ -277,6 +277,37 @@ int fs_remove_tree(int dirfd, const char *path, struct err *err)
 	return remove_tree(dirfd, path, REMOVE_DEPTH, err);
 }
 
+/* Whether NAME is one that temporary_name makes. */
+static bool is_temporary(const char *name)
+{
+	size_t n = strlen(name), tail = strlen(".0123456789abcdef.tmp");
+
+	return n > tail && name[n - tail] == '.' && strcmp(name + n - 4, ".tmp") == 0 &&
+	       strspn(name + n - tail + 1, "0123456789abcdef") == 16;
+}
+
+int fs_remove_temporary(int dirfd, const char *folder, struct err *err)
+{
+	int fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (fd < 0 && errno == ENOENT)
+			return 0;
+		rc = err_sys(err, "%s", folder);
+		if (fd >= 0)
+			(void)close(fd); /* only read */
+		return rc;
+	}
+	while (rc == 0 && (entry = readdir(dir)))
+		if (is_temporary(entry->d_name) && unlinkat(fd, entry->d_name, 0) != 0 &&
+		    errno != ENOENT && errno != EISDIR)
+			rc = err_sys(err, "%s/%s", folder, entry->d_name);
+	(void)closedir(dir); /* only read */
+	return rc;
+}
+
 bool fs_is_memory(int fd)
 {
 	struct statfs st;

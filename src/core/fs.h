@@ -43,6 +43,8 @@ int fs_swap_link(int dirfd, const char *link, const char *target, struct err *er
 int fs_read_link(int dirfd, const char *path, char *out, size_t size, struct err *err);
 /* Removes a file or a folder with all it holds, following no link; fine if it is not there. */
 int fs_remove_tree(int dirfd, const char *path, struct err *err);
+/* Removes what a kill left of fs_write_atomic, fs_replace and fs_swap_link in FOLDER (not below it); fine if that is not there. */
+int fs_remove_temporary(int dirfd, const char *folder, struct err *err);
 /* True when the folder is on a memory file system. */
 bool fs_is_memory(int fd);
 /* Writes all of it to a descriptor, or fails. */

@@ -3,6 +3,7 @@
 
 #include "core/fs.h"
 #include "core/text.h"
+#include "repo/pack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,19 +26,30 @@ int replica_open(const struct home *home, struct repo **out, struct err *err)
 	return rc;
 }
 
-int replica_unlock(const struct home *home, struct err *err)
+int replica_clean(const struct home *home, struct err *err)
 {
 	char *path = home_var(home, REPLICA);
 	struct repo *repo = NULL;
 	struct err why = {.code = ERR_NONE};
 	int rc = 0;
 
+	if (faccessat(home->var_fd, REPLICA "/objects/pack", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		rc = pack_clean(path, 0, err); /* nobody else writes there */
 	/* one that cannot be opened is mended when it is needed */
-	if (repo_open(path, &repo, &why) == 0)
+	if (rc == 0 && repo_open(path, &repo, &why) == 0)
 		rc = repo_remove_stale_locks(repo, err);
 	repo_free(repo);
 	free(path);
 	return rc;
+}
+
+struct tidy *replica_tidy(uv_loop_t *loop, const struct home *home)
+{
+	char *path = home_var(home, REPLICA);
+	struct tidy *tidy = tidy_new(loop, path);
+
+	free(path);
+	return tidy;
 }
 
 /* Not synced: what a crash leaves of it is removed at start. */

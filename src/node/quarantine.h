@@ -6,6 +6,7 @@
 #include "core/home.h"
 #include "repo/chain.h"
 #include "repo/git.h"
+#include "repo/tidy.h"
 
 /*
  * Opens it without objects of its own, whatever was in it, and with one ref, to the accepted release if there is one. Made when
@@ -20,9 +21,11 @@ int quarantine_make(const struct home *home, const struct chain_state *chain, st
 int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err);
 /* Removes what a kill left. */
 int quarantine_remove(const struct home *home, struct err *err);
-/* Removes the locks a kill left in the replica; nobody else works in it, the home is locked. Fine if there is none. */
-int replica_unlock(const struct home *home, struct err *err);
 /* Opens the replica; made if it is not there. */
 int replica_open(const struct home *home, struct repo **out, struct err *err);
+/* Removes what a kill left in it; at start, while nothing is fetched. */
+int replica_clean(const struct home *home, struct err *err);
+/* What keeps its packs few. */
+struct tidy *replica_tidy(uv_loop_t *loop, const struct home *home);
 
 #endif

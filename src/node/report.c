@@ -61,11 +61,34 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 	}
 }
 
+static void on_pruned(void *arg)
+{
+	struct cycle *cycle = arg;
+	struct runtime *runtime = cycle->runtime;
+
+	runtime->busy--;
+	/* the release runs all the same, and the next one tries again */
+	if (cycle->rc != 0)
+		log_warning("report", cycle->name, "old revisions could not be removed: %s", cycle->err.text);
+	if (runtime->tidy)
+		tidy_look(runtime->tidy);
+	cycle_step_done(cycle, 0, NULL);
+}
+
+static void on_prune(void *arg)
+{
+	struct cycle *cycle = arg;
+
+	cycle->rc = revision_prune(cycle->runtime->home, &cycle->known, cycle->name, &cycle->err);
+}
+
 void report_step(struct cycle *cycle)
 {
 	/* the activation told it and has the state written; this is where the log says that all is done */
 	log_info("report", cycle->runtime->name, "runs %.12s", cycle->name);
-	cycle_step_done(cycle, 0, NULL);
+	/* here, while nothing is staged: no other cycle begins before this one ends */
+	cycle->runtime->busy++;
+	loop_work(cycle->runtime->loop, on_prune, on_pruned, cycle);
 }
 
 /* --- the state on the disk --- */

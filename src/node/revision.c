@@ -5,6 +5,7 @@
 #include "core/limits.h"
 #include "repo/git.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -177,5 +178,107 @@ int revision_swap(const struct home *home, const char *name, struct err *err)
 	int rc = fs_swap_link(home->var_fd, CURRENT, target, err); /* the point of no return */
 
 	free(target);
+	return rc;
+}
+
+/* --- what is kept --- */
+
+static int remove_revision(int revisions, const char *name, struct err *err)
+{
+	char *temporary = text_format("%s.tmp", name);
+	int rc = fs_remove_tree(revisions, temporary, err);
+
+	/* under another name first: what is half removed must not look like a revision */
+	if (rc == 0 && renameat(revisions, name, revisions, temporary) != 0)
+		rc = errno == ENOENT ? 0 : err_sys(err, "revision %.12s", name);
+	if (rc == 0)
+		rc = fs_remove_tree(revisions, temporary, err);
+	free(temporary);
+	return rc;
+}
+
+/* The current one in OUT; "" when there is none that is ours. */
+static void current_name(const struct home *home, char out[static REVISION_NAME_MAX])
+{
+	struct err err;
+
+	if (revision_current(home, out, &err) != 0)
+		out[0] = '\0';
+}
+
+static int prune(const struct home *home, int revisions, const struct node_state *state, const char *keep,
+		 struct err *err)
+{
+	char current[REVISION_NAME_MAX];
+	size_t there = 0;
+	int rc = 0;
+
+	current_name(home, current);
+	for (size_t i = 0; rc == 0 && i < state->log_count; i++) {
+		char name[OID_HEX_SIZE];
+
+		(void)oid_hex(&state->log[i].release, name);
+		if (faccessat(revisions, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (++there > REVISIONS_KEPT && strcmp(name, current) != 0 &&
+		    !(keep && strcmp(name, keep) == 0))
+			rc = remove_revision(revisions, name, err);
+	}
+	return rc;
+}
+
+int revision_prune(const struct home *home, const struct node_state *state, const char *keep, struct err *err)
+{
+	int revisions, rc;
+
+	if (fs_open_dir(home->var_fd, REVISIONS, &revisions, err) != 0)
+		return err->code == ERR_GONE ? 0 : -1;
+	rc = prune(home, revisions, state, keep, err);
+	(void)close(revisions); /* a folder */
+	return rc;
+}
+
+/* Whether a name in the folder is nothing that anyone may still want. */
+static bool is_left_over(const char *name, const struct node_state *state, const char *current)
+{
+	struct oid oid;
+
+	if (text_ends(name, ".tmp"))
+		return true;
+	return oid_parse(name, &oid) == 0 && !node_state_accepted(state, &oid) && strcmp(name, current) != 0;
+}
+
+static int remove_left_over(const struct home *home, int revisions, const struct node_state *state,
+			    struct err *err)
+{
+	char current[REVISION_NAME_MAX];
+	int fd = openat(revisions, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		rc = err_sys(err, REVISIONS);
+		if (fd >= 0)
+			(void)close(fd); /* only read */
+		return rc;
+	}
+	current_name(home, current);
+	while (rc == 0 && (entry = readdir(dir)))
+		if (is_left_over(entry->d_name, state, current))
+			rc = fs_remove_tree(revisions, entry->d_name, err);
+	(void)closedir(dir); /* only read */
+	return rc;
+}
+
+int revision_clean(const struct home *home, const struct node_state *state, struct err *err)
+{
+	int revisions, rc;
+
+	if (fs_open_dir(home->var_fd, REVISIONS, &revisions, err) != 0)
+		return err->code == ERR_GONE ? 0 : -1;
+	rc = remove_left_over(home, revisions, state, err);
+	if (rc == 0)
+		rc = prune(home, revisions, state, NULL, err);
+	(void)close(revisions); /* a folder */
 	return rc;
 }

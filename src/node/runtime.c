@@ -101,10 +101,25 @@ static int settle_init(const struct home *home, const struct start *start, struc
 	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
 }
 
+/* Removes what a kill left; nothing runs yet. */
+static int clean(const struct home *home, const struct node_state *state, struct err *err)
+{
+	int rc = quarantine_remove(home, err);
+
+	if (rc == 0)
+		rc = replica_clean(home, err);
+	if (rc == 0)
+		rc = revision_clean(home, state, err);
+	if (rc == 0)
+		rc = fs_remove_temporary(home->var_fd, "node", err);
+	return rc;
+}
+
 /* Puts on the disk what the start decided: the state, and a revision made of etc/init. */
 static int settle(const struct home *home, const struct start *start, struct err *err)
 {
 	char *text = node_state_format(&start->state);
+	struct err left;
 	int rc = fs_make_dirs(home->var_fd, "node", 0700, err);
 
 	if (rc == 0 && start->anew)
@@ -115,9 +130,10 @@ static int settle(const struct home *home, const struct start *start, struct err
 	free(text);
 	if (rc == 0 && start->from_init)
 		rc = settle_init(home, start, err);
-	if (rc == 0)
-		rc = quarantine_remove(home, err);
-	return rc == 0 ? replica_unlock(home, err) : rc;
+	/* nor must anything be removed for it to serve */
+	if (rc == 0 && clean(home, &start->state, &left) != 0)
+		log_warning("init", home->var, "what a stop left cannot be removed now: %s", left.text);
+	return rc;
 }
 
 /* What is burnt and newest is told after a start too. */
@@ -165,6 +181,7 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 		rc = static_key_load(home->var_fd, NODE_KEY, &runtime->key, err);
 	take_start(runtime, &start);
 	start_clear(&start);
+	runtime->tidy = replica_tidy(loop, home);
 	if (rc == 0)
 		rc = watch_start(runtime, err);
 	if (rc != 0) {
@@ -251,6 +268,8 @@ void runtime_stop(struct runtime *runtime)
 	report_changed(runtime);
 	link_free(runtime->link);
 	runtime->link = NULL;
+	tidy_free(runtime->tidy);
+	runtime->tidy = NULL;
 	inotify_free(runtime->watch);
 	uv_close((uv_handle_t *)&runtime->retry, on_timer_close);
 }

@@ -10,6 +10,7 @@
 #include "node/revision.h"
 #include "node/runtime.h"
 #include "node/state.h"
+#include "repo/tidy.h"
 
 enum node_state_word {
 #define X(name, serving) NODE_##name,
@@ -57,6 +58,7 @@ struct runtime {
 	char back[REVISION_NAME_MAX];
 	bool broken; /* the local copy is unusable, and there is nothing to go back to */
 
+	struct tidy *tidy;   /* of the replica */
 	struct cycle *cycle; /* under way, or NULL */
 	uv_timer_t retry; /* of whatever failed for now: a cycle, a swap back, writing the state */
 	unsigned retries;

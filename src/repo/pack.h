@@ -4,6 +4,8 @@
 
 #include "repo/git.h"
 
+#include <stdatomic.h>
+
 /*
  * Appends a pack with what TIP reaches and COMMON (NULL: nothing) does not; objects of older
  * releases that are not in COMMON's files any more may be in it again. COMMON must be TIP or an
@@ -36,5 +38,29 @@ int pack_writer_new(struct repo *repo, struct pack_writer **out, struct err *err
 int pack_writer_finish(struct pack_writer *w, struct err *err);
 /* What was not finished is forgotten. NULL is fine. */
 void pack_writer_free(struct pack_writer *w);
+
+/*
+ * Joins packs and loose objects of the bare repository at PATH when there are many (8 packs, 64
+ * loose objects), the small ones first; else does nothing. At most 7 packs are left, however many
+ * releases there are. No object is ever dropped, reached by a ref or not. *STOP (may be NULL) set by
+ * another thread ends it: RETRY, and nothing is changed.
+ *
+ * Safe at any instant: the new pack is complete, synced and looked at before the first old one is
+ * removed. A kill in between leaves both, and the next joining takes them together; what is half
+ * written or half removed is pack_clean's.
+ *
+ * Safe for whoever reads meanwhile, in this process or another: libgit2 and git keep open what they
+ * read from, and list the folder again when they miss an object, which is in the new pack by then.
+ * What others write meanwhile is not touched. Packs marked .keep stay, and where git keeps an index
+ * over many packs (multi-pack-index) nothing is done at all.
+ */
+int pack_join(const char *path, atomic_bool *stop, struct err *err);
+/*
+ * Removes what a kill left among the objects of the repository at PATH: temporary files, packs
+ * without an index, indexes without a pack. Nothing of this process may be writing there; AGE
+ * (seconds) spares what others, people with git, may be writing: younger files stay. 0 where there
+ * are no others.
+ */
+int pack_clean(const char *path, unsigned age, struct err *err);
 
 #endif
