@@ -142,10 +142,32 @@ listed() {
 		[ -f "$file" ] || continue
 		grep -qE "(^|[[:space:]])${file%.c}([[:space:]]|\$)" Makefile.am || echo "$file: not in Makefile.am"
 	done
+	for file in tests/fuzz/fuzz_*.c; do
+		[ -f "$file" ] || continue
+		grep -qE "(^|[[:space:]])${file%.c}([[:space:]]|\$)" Makefile.am || echo "$file: not in Makefile.am"
+	done
 	for file in tests/flow/*.sh tests/bench/*.sh; do
 		[ -f "$file" ] || continue
 		grep -qE "(^|[[:space:]])$file([[:space:]]|\$)" Makefile.am || echo "$file: not in Makefile.am"
 	done
+}
+
+# Every harness has inputs to replay, few and small; no inputs are without a harness.
+corpora() {
+	for file in tests/fuzz/fuzz_*.c; do
+		[ -f "$file" ] || continue
+		name=${file#tests/fuzz/fuzz_}
+		folder=tests/fuzz/corpus/${name%.c}
+		count=$(find "$folder" -type f 2>/dev/null | wc -l)
+		[ "$count" -gt 0 ] || echo "$file: no corpus in $folder/"
+		[ "$count" -le 30 ] || echo "$folder: $count inputs, at most 30"
+	done
+	for folder in tests/fuzz/corpus/*/; do
+		[ -d "$folder" ] || continue
+		name=$(basename "$folder")
+		[ -f "tests/fuzz/fuzz_$name.c" ] || echo "tests/fuzz/corpus/$name: no harness tests/fuzz/fuzz_$name.c"
+	done
+	find tests/fuzz/corpus -type f -size +32k 2>/dev/null | sed 's/$/: an input of over 32 kB/'
 }
 
 # Nothing of the machine it was written on.
@@ -160,7 +182,7 @@ names() {
 	find src tests -name '*[!A-Za-z0-9._-]*' | sed 's/$/: no such characters in a name/'
 }
 
-faults=$(names; lengths; banned_calls; includes; foreign_headers; steps; listed; home_paths)
+faults=$(names; lengths; banned_calls; includes; foreign_headers; steps; listed; corpora; home_paths)
 [ -z "$faults" ] && exit 0
 printf '%s\n' "$faults"
 exit 1

@@ -1,0 +1,108 @@
+/*
+ * What the admin keeps of a node: the input is read as its file, and as what the node says of
+ * itself. The file's parser is not public, so the source is part of this harness.
+ */
+#include "fuzz.h"
+
+#include "admin/registry.c"
+
+static void on_changed(void *arg)
+{
+	(void)arg;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	crypto_setup();
+	log_setup(LOG_LEVEL_ERROR);
+	return 0;
+}
+
+static int parse(struct node *node, const void *data, size_t size)
+{
+	struct buf text;
+	int rc;
+
+	*node = (struct node){.report = json_object()};
+	buf_init(&text, LIMIT_SMALL_FILE);
+	buf_put(&text, data, size);
+	rc = node_parse(node, &text);
+	buf_clear(&text);
+	return rc;
+}
+
+/* What is known of a node survives a restart. */
+static void check_kept(const struct node *node)
+{
+	char *text = node_format(node), *again;
+	struct node kept;
+
+	assert(text && parse(&kept, text, strlen(text)) == 0);
+	again = node_format(&kept);
+	assert(strcmp(text, again) == 0 && kept.sequence == node->sequence);
+	assert(strcmp(node_said(node, "version"), node_said(&kept, "version")) == 0);
+	json_decref(kept.report);
+	free(text);
+	free(again);
+}
+
+static void check_message(struct registry *registry, const struct control_message *message)
+{
+	static const uint8_t key[KEY_SIZE] = "a", other[KEY_SIZE] = "b";
+	struct node *node = NULL, *second = NULL;
+	struct err err;
+
+	if (registry_register(registry, key, message, &node, &err) != 0) {
+		assert(err.code == ERR_REFUSED);
+		return;
+	}
+	assert(registry_find(registry, node->name) == node);
+	registry_connected(registry, node, true);
+	registry_report(registry, node, message);
+	check_kept(node);
+	assert(registry_register(registry, other, message, &second, &err) == -1);
+	registry_connected(registry, node, false);
+	assert(registry_register(registry, other, message, &second, &err) == 0 && second == node);
+}
+
+static void check_messages(const uint8_t *data, size_t size)
+{
+	uv_loop_t *loop = uv_default_loop();
+	struct registry *registry = mem_new(1, sizeof(*registry));
+	struct control_message message;
+	struct buf in;
+	struct err err;
+
+	/* closing: no timer is started, nothing is written */
+	*registry = (struct registry){
+		.loop = loop, .folder = -1, .changed = on_changed, .closing = true};
+	buf_init(&in, size + 1);
+	buf_put(&in, data, size);
+	while (control_take(&in, &message, &err) == 1) {
+		check_message(registry, &message);
+		control_clear(&message);
+	}
+	for (size_t i = 1; i < registry_count(registry); i++)
+		assert(strcmp(registry_at(registry, i - 1)->name, registry_at(registry, i)->name) <
+		       0);
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		json_decref(registry_at(registry, i)->report);
+		free(registry_at(registry, i));
+	}
+	free(registry->nodes);
+	free(registry);
+	buf_clear(&in);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct node node;
+
+	if (parse(&node, data, size) == 0)
+		check_kept(&node);
+	json_decref(node.report);
+	check_messages(data, size);
+	return 0;
+}
