@@ -70,22 +70,35 @@ static bool line_allowed(const char *line, size_t n)
 	return n == strlen(shrink) && memcmp(line, shrink, n) == 0;
 }
 
-int release_message_check(const char *message, struct err *err)
+/* The number of the first line that is not allowed, or 0. */
+static unsigned forbidden_line(const char *text)
 {
-	/* cleaning must not bring about a line that was not seen here */
-	char *text = printable(message);
 	unsigned number = 1;
-	bool allowed = true;
 
-	for (const char *line = text; *line && allowed;) {
+	for (const char *line = text; *line; number++) {
 		const char *end = strchrnul(line, '\n');
 
-		allowed = line_allowed(line, (size_t)(end - line));
+		if (!line_allowed(line, (size_t)(end - line)))
+			return number;
 		line = *end ? end + 1 : end;
-		number += allowed;
 	}
+	return 0;
+}
+
+int release_message_check(const char *message, struct err *err)
+{
+	/*
+	 * cleaning must not bring about a line that was not seen here: it drops control characters,
+	 * and the last line may be trimmed or cut
+	 */
+	char *text = printable(message), *clean = release_message_clean(message);
+	unsigned number = forbidden_line(text);
+
+	if (number == 0)
+		number = forbidden_line(clean);
 	free(text);
-	if (!allowed)
+	free(clean);
+	if (number > 0)
 		return err_set(err, ERR_REFUSED,
 			       "message, line %u: begins with \"Muster-\", as only lines of a "
 			       "release may",

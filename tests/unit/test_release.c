@@ -699,6 +699,8 @@ static void messages_checked(void **state)
 		{"a\n\r\r\001Muster-Role: x", "line 2:"},
 		{"a\nMus\001ter-Role: x", "line 2:"},
 		{"a\nMuster\033-Role: x", "line 2:"},
+		{"x\n\nMuster-Via: ", "line 3:"},
+		{"x\n\nMuster-Via: \001 \n\n", "line 3:"},
 	};
 
 	(void)state;
@@ -706,6 +708,30 @@ static void messages_checked(void **state)
 		must(release_message_check(good[i], err));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		must_fail(release_message_check(bad[i].text, err), ERR_REFUSED, bad[i].words);
+}
+
+/* A line that is allowed as it is may not be once the message is cut within it. */
+static void message_cut_within_a_line(void **state)
+{
+	static const char line[] = "\nMuster-Allow-Shrink: yes\n";
+	size_t refused = 0;
+
+	(void)state;
+	for (size_t before = RELEASE_MESSAGE_MAX - 50; before < RELEASE_MESSAGE_MAX; before++) {
+		char *message = mem_new(before + sizeof(line) + 100, 1), *clean;
+
+		memset(message, 'x', before);
+		memcpy(message + before, line, strlen(line));
+		memset(message + before + strlen(line), 'y', 99);
+		clean = release_message_clean(message);
+		if (release_message_check(message, NULL) == 0)
+			must(release_message_check(clean, err));
+		else
+			refused++;
+		free(clean);
+		free(message);
+	}
+	assert_true(refused > 0 && refused < 50);
 }
 
 static void idents_made(void **state)
@@ -805,6 +831,7 @@ int main(void)
 		repo_test(messages_cleaned),
 		repo_test(long_messages_are_cut),
 		repo_test(messages_checked),
+		repo_test(message_cut_within_a_line),
 		repo_test(idents_made),
 		repo_test(odd_sources_make_good_releases),
 	};
