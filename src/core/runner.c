@@ -68,7 +68,7 @@ static bool request_parse(const void *data, size_t n, struct request *request)
 	request->env[0] = text_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	for (uint32_t i = 0; i < count && i < RUNNER_ENV_MAX; i++)
 		request->env[i + 1] = take_part(&c);
-	return cursor_done(&c);
+	return count <= RUNNER_ENV_MAX && cursor_done(&c);
 }
 
 static void request_clear(struct request *request)
