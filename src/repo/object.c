@@ -96,6 +96,7 @@ static bool id_line(struct cursor *c, const char *key, struct oid *out)
 int commit_links(const void *raw, size_t n, struct links *out)
 {
 	struct cursor c = cursor_of(raw, n);
+	static const char word[] = "parent ";
 	struct links links = {0};
 	struct oid parent;
 
@@ -104,6 +105,9 @@ int commit_links(const void *raw, size_t n, struct links *out)
 	while (id_line(&c, "parent", &parent))
 		if (links.parent_count++ == 0)
 			links.parent = parent;
+	/* a parent that is not understood is none to be passed over: git would follow it */
+	if (c.left >= strlen(word) && memcmp(c.at, word, strlen(word)) == 0)
+		return -1;
 	*out = links;
 	return 0;
 }
