@@ -342,6 +342,8 @@ void registry_report(struct registry *registry, struct node *node, const struct 
 	json_decref(node->report);
 	node->report = report;
 	node->sequence = control_get_number(message, "sequence", 0);
+	if (node->sequence > INT64_MAX) /* its file and the status could not hold it */
+		node->sequence = 0;
 	registry_contact(node);
 	touch(registry, node);
 }
