@@ -85,6 +85,8 @@ void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *
 	entry->verdict = verdict;
 	memset(entry->step, 0, sizeof(entry->step));
 	memcpy(entry->step, step, strnlen(step, sizeof(entry->step) - 1));
+	/* from a state file that was edited it may be anything, and is cut */
+	reason_clean(entry->step);
 	free(entry->reason);
 	entry->reason = copy;
 	if (entry->reason)

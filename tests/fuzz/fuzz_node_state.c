@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		assert(parse(text, strlen(text), &second) == 0);
 		again = node_state_format(&second);
-		assert(strcmp(text, again) == 0);
+		assert(strcmp(text, again) == 0 && state.log_count == second.log_count);
 		check_log(&state);
 		free(text);
 		free(again);
