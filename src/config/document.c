@@ -17,7 +17,6 @@
 #include <strings.h>
 
 enum {
-	ATTRIBUTES_MAX = 64, /* of one element, declarations too: libxml2 compares each with each */
 	NODES_MAX = 2000000, /* elements and remarks of a document: what LIMIT_XML_SIZE holds at 32
 				bytes each */
 	ENCODING_MAX = 40,   /* bytes of an encoding's name */
@@ -95,7 +94,7 @@ static int scan_tag(const struct scan *scan, size_t *at)
 			return 0;
 		if (c == '"' || c == '\'')
 			quote = c;
-		if (c == '=' && ++attributes > ATTRIBUTES_MAX)
+		if (c == '=' && ++attributes > XML_ATTRIBUTES_MAX)
 			return scan_refuse(scan, *at, "too many attributes");
 	}
 	return 0;

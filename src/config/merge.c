@@ -47,6 +47,14 @@ static int compare_roles(struct merging *m, const xmlNode *to, const xmlNode *fr
 	return same ? 0 : conflict(m, from, to, "muster:roles is not the same as at");
 }
 
+/* What is joined must be read again: a slice is a file like any other. */
+static int check_attributes(struct merging *m, const xmlNode *to, const xmlNode *from)
+{
+	if (xml_attribute_count(to) <= XML_ATTRIBUTES_MAX)
+		return 0;
+	return conflict(m, from, to, "too many attributes together with those at");
+}
+
 static int join_attributes(struct merging *m, xmlNode *to, const xmlNode *from)
 {
 	if (compare_roles(m, to, from))
@@ -181,12 +189,16 @@ static int join_element(struct merging *m, xmlNode *parent, const xmlNode *node,
 	slot->seen = node;
 	if (fresh) {
 		slot->node = to = xml_copy_element(m->out, parent, node, foreign);
+		if (check_attributes(m, to, node))
+			return -1;
 		return join_children(m, to, node, false);
 	}
 	to = slot->node;
 	if (join_attributes(m, to, node) || compare_text(m, to, node))
 		return -1;
 	join_prefixes(to, node);
+	if (check_attributes(m, to, node))
+		return -1;
 	return join_children(m, to, node, true);
 }
 
@@ -222,7 +234,7 @@ static int join_document(struct merging *m, const struct document *doc)
 			return -1;
 		else
 			join_prefixes(root, node);
-		if (join_children(m, root, node, !fresh))
+		if (check_attributes(m, root, node) || join_children(m, root, node, !fresh))
 			return -1;
 	}
 	return 0;

@@ -192,6 +192,17 @@ const char *xml_text(const xmlNode *node)
 	return text && text->type == XML_TEXT_NODE ? (const char *)text->content : "";
 }
 
+size_t xml_attribute_count(const xmlNode *node)
+{
+	size_t count = 0;
+
+	for (const xmlAttr *a = node->properties; a; a = a->next)
+		count++;
+	for (const xmlNs *ns = node->nsDef; ns; ns = ns->next)
+		count++;
+	return count;
+}
+
 bool xml_is_blank(const char *text)
 {
 	return text[strspn(text, " \t\r\n")] == '\0';

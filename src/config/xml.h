@@ -18,6 +18,9 @@
 #define NS_BASE   "https://curity.se/ns/conf/base"
 #define NS_MUSTER "urn:muster:1"
 
+/* Of one element, declarations too: libxml2 compares each with each. */
+enum { XML_ATTRIBUTES_MAX = 64 };
+
 struct origin {
 	const char *file; /* interned in the document */
 	uint32_t line;
@@ -71,6 +74,8 @@ bool xml_is_leaf(const xmlNode *node);
 const char *xml_text(const xmlNode *node);
 /* A new string, or NULL when there is no such attribute in the namespace. */
 char *xml_attribute(const xmlNode *node, const char *ns, const char *name);
+/* How many attributes and declarations it has. */
+size_t xml_attribute_count(const xmlNode *node);
 /* Only blanks as XML defines them. */
 bool xml_is_blank(const char *text);
 
