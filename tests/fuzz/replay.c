@@ -26,7 +26,7 @@ enum {
 };
 
 static char current[512]; /* what is running, for whoever reads the log of a crash */
-static unsigned long runs;
+static unsigned long runs, left_out;
 
 static void tell_current(void)
 {
@@ -63,6 +63,16 @@ static void run(const char *path, const char *what, size_t where, const uint8_t 
 	runs++;
 }
 
+/* The same, while there is time. */
+static void run_variant(const char *path, const char *what, size_t where, const uint8_t *data,
+			size_t size, int64_t until)
+{
+	if (now_ms() < until)
+		run(path, what, where, data, size);
+	else
+		left_out++;
+}
+
 /* The I-th of COUNT places that are spread over SIZE. */
 static size_t spread(size_t i, size_t count, size_t size)
 {
@@ -74,18 +84,18 @@ static void run_variants(const char *path, uint8_t *data, size_t size, int64_t u
 	size_t cuts = size < CUTS_MAX ? size : CUTS_MAX;
 	size_t flips = 8 * size < FLIPS_MAX ? 8 * size : FLIPS_MAX;
 
-	for (size_t i = 0; i < cuts && now_ms() < until; i++) {
+	for (size_t i = 0; i < cuts; i++) {
 		size_t n = spread(i, cuts, size);
 
-		run(path, "cut to this many bytes:", n, data, n);
+		run_variant(path, "cut to this many bytes:", n, data, n, until);
 	}
-	for (size_t i = 0; i < flips && now_ms() < until; i++) {
-		/* a stride of 8 would always meet the same bit of a byte */
-		size_t bit =
-			spread(i, flips, 8 * size) / 8 * 8 + (flips < 8 * size ? i * 5 % 8 : i % 8);
+	for (size_t i = 0; i < flips; i++) {
+		size_t bit = spread(i, flips, 8 * size);
 
+		if (flips < 8 * size) /* a regular step would always meet the same bits of a byte */
+			bit = bit / 8 * 8 + i * 5 % 8;
 		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		run(path, "this bit flipped:", bit, data, size);
+		run_variant(path, "this bit flipped:", bit, data, size, until);
 		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 }
@@ -108,9 +118,11 @@ static int is_input(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* The files of the folder as they are; with a time limit their variants as well. The number of
- * files. */
-static int run_folder(const char *folder, uint8_t *data, int64_t until)
+/*
+ * The files of the folder as they are, or their variants, each file's for its share of the time.
+ * The number of files.
+ */
+static int run_folder(const char *folder, uint8_t *data, bool variants)
 {
 	struct dirent **entries = NULL;
 	int count = scandir(folder, &entries, is_input, alphasort), done = 0;
@@ -121,8 +133,8 @@ static int run_folder(const char *folder, uint8_t *data, int64_t until)
 
 		if (read_file(path, data, &size) == 0) {
 			done++;
-			if (until)
-				run_variants(path, data, size, until);
+			if (variants)
+				run_variants(path, data, size, now_ms() + TIME_MAX_MS / count);
 			else
 				run(path, "its size:", size, data, size);
 		}
@@ -137,21 +149,19 @@ static int run_corpus(const char *program, uint8_t *data)
 {
 	const char *name = strrchr(program, '/'), *prefix;
 	char *folder;
-	int64_t until;
 	int count;
 
 	name = name ? name + 1 : program;
 	prefix = strstr(name, "fuzz_"); /* not always at the start: libtool and debuggers rename */
 	folder = text_format(TEST_SRCDIR "/tests/fuzz/corpus/%s", prefix ? prefix + 5 : name);
-	count = run_folder(folder, data, 0);
-	until = now_ms() + TIME_MAX_MS;
+	count = run_folder(folder, data, false);
 	if (count > 0)
-		count = run_folder(folder, data, until);
+		count = run_folder(folder, data, true);
 	if (count <= 0)
 		(void)fprintf(stderr, "%s: no corpus to be read\n", folder);
 	else
-		(void)printf("%d files, %lu inputs%s\n", count, runs,
-			     now_ms() < until ? "" : ": its time was up before all variants");
+		(void)printf("%d files, %lu inputs, %lu left out for lack of time\n", count, runs,
+			     left_out);
 	free(folder);
 	return count > 0 ? 0 : 1;
 }
