@@ -57,6 +57,8 @@ int tree_next(struct tree_reader *reader, struct tree_entry *out, struct err *er
 	const char *digits, *name = NULL;
 	const uint8_t *id = NULL;
 	size_t n = 0, name_len;
+	const char *folder = reader->folder ? reader->folder : "";
+	int folder_len = (int)reader->folder_len; /* at most LIMIT_PATH */
 
 	if (cursor_done(c))
 		return 0;
@@ -66,18 +68,22 @@ int tree_next(struct tree_reader *reader, struct tree_entry *out, struct err *er
 	if (name)
 		id = cursor_bytes(c, OID_SIZE);
 	if (!id)
-		return err_set(err, ERR_CORRUPT, "tree is cut off");
+		return err_set(err, ERR_CORRUPT, "%.*s%stree is cut off", folder_len, folder,
+			       *folder ? ": " : "");
 	if (strchr(name, '/') || !fileset_path_valid(name))
-		return err_set(err, ERR_REFUSED, "\"%.80s\" is no name for a file", name);
+		return err_set(err, ERR_REFUSED, "\"%.*s%.80s\" is no name for a file", folder_len,
+			       folder, name);
 	*out = (struct tree_entry){.name = name, .mode = mode_of(digits, n)};
 	if (!out->mode)
-		return err_set(err, ERR_REFUSED, "%s: mode %.*s is not allowed", name,
-			       (int)(n < 12 ? n : 12), digits);
+		return err_set(err, ERR_REFUSED, "%.*s%s: mode %.*s is not allowed", folder_len,
+			       folder, name, (int)(n < 12 ? n : 12), digits);
 	memcpy(out->oid.id, id, OID_SIZE);
 	if (oid_is_zero(&out->oid))
-		return err_set(err, ERR_CORRUPT, "%s: names no object", name);
+		return err_set(err, ERR_CORRUPT, "%.*s%s: names no object", folder_len, folder,
+			       name);
 	if (reader->last && entry_order(reader->last, reader->last_mode, name, out->mode) >= 0)
-		return err_set(err, ERR_CORRUPT, "%s: is out of order or there twice", name);
+		return err_set(err, ERR_CORRUPT, "%.*s%s: is out of order or there twice",
+			       folder_len, folder, name);
 	reader->last = name;
 	reader->last_mode = out->mode;
 	return 1;
@@ -154,6 +160,9 @@ static int read_folder(struct reading *r, const struct oid *tree, size_t prefix,
 	if (object_read(r->repo, tree, GIT_OBJECT_TREE, &object, err) != 0)
 		return prefix ? err_prefix(err, "%.*s", (int)prefix, r->path) : -1;
 	reader = tree_reader_of(git_odb_object_data(object), git_odb_object_size(object));
+	/* the path's first bytes stay as they are while this folder is read */
+	reader.folder = r->path;
+	reader.folder_len = prefix;
 	r->trees += git_odb_object_size(object);
 	if (r->trees > 2 * TREE_OBJECT_SIZE)
 		rc = err_set(err, ERR_REFUSED, "folders of more than %u entries", LIMIT_TREE_FILES);

@@ -21,6 +21,8 @@ struct tree_reader {
 	struct cursor rest;
 	const char *last; /* name of the entry before, with its mode: entries stand in one order */
 	uint32_t last_mode;
+	const char *folder; /* for what is said of an entry: FOLDER_LEN bytes, "files/"; or NULL */
+	size_t folder_len;
 };
 
 struct tree_entry {

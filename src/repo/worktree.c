@@ -172,30 +172,47 @@ static int index_reset(struct repo *repo, git_index *index, const struct place *
 	return rc == 0 ? 0 : git_err(err, rc, "index");
 }
 
-/* Refuses a path that names nothing: a slip of the pen must not look like "nothing changed". */
+/* Whether git knows NAME, a file or a folder that holds one. */
+static bool is_tracked(git_index *index, const char *name)
+{
+	char *below = text_format("%s/", name);
+	size_t at;
+	bool is = git_index_get_bypath(index, name, 0) ||
+		  git_index_find_prefix(&at, index, below) == 0;
+
+	free(below);
+	return is;
+}
+
+/* Refuses a path that names nothing that could be committed, as a slip of the pen does. */
+static int check_path(struct repo *repo, git_index *index, const char *asked, struct err *err)
+{
+	size_t n = strlen(asked);
+	char *name = text_copy_n(asked, n - text_ends(asked, "/"));
+	char *path = text_format("%s%s", git_repository_workdir(repo_git2(repo)), name);
+	bool all = strcmp(name, ".") == 0;
+	bool tracked = !all && fileset_path_valid(name) && is_tracked(index, name);
+	struct stat st;
+	int ignored = 0, rc = 0;
+
+	if (!tracked && !((all || fileset_path_valid(name)) && lstat(path, &st) == 0))
+		rc = err_set(err, ERR_REFUSED, "%.200s: no such file or folder", asked);
+	else if (!tracked && !all &&
+		 git_ignore_path_is_ignored(&ignored, repo_git2(repo), name) == 0 && ignored)
+		rc = err_set(err, ERR_REFUSED,
+			     "%.200s: is ignored, by a .gitignore or .git/info/exclude", asked);
+	free(name);
+	free(path);
+	return rc;
+}
+
+/* It must not look like "nothing changed". */
 static int check_paths(struct repo *repo, git_index *index, const struct source_commit *commit,
 		       struct err *err)
 {
-	const char *root = git_repository_workdir(repo_git2(repo));
-
-	for (size_t i = 0; i < commit->path_count; i++) {
-		size_t n = strlen(commit->paths[i]);
-		char *name = text_copy_n(commit->paths[i], n - text_ends(commit->paths[i], "/"));
-		char *path = text_format("%s%s", root, name), *below = text_format("%s/", name);
-		bool inside = strcmp(name, ".") == 0 || fileset_path_valid(name);
-		struct stat st;
-		size_t at;
-		bool there =
-			inside && (lstat(path, &st) == 0 || git_index_get_bypath(index, name, 0) ||
-				   git_index_find_prefix(&at, index, below) == 0);
-
-		free(name);
-		free(path);
-		free(below);
-		if (!there)
-			return err_set(err, ERR_REFUSED, "%.200s: no such file or folder",
-				       commit->paths[i]);
-	}
+	for (size_t i = 0; i < commit->path_count; i++)
+		if (check_path(repo, index, commit->paths[i], err) != 0)
+			return -1;
 	return 0;
 }
 

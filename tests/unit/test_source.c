@@ -232,6 +232,39 @@ static void paths_that_name_nothing(void **state)
 	assert_true(is_changed(w));
 }
 
+/* What git ignores is not there to commit: that is said, instead of "nothing changed". */
+static void paths_that_are_ignored(void **state)
+{
+	static const char *const names[] = {"z.tmp", "d/z.tmp", "out", "out/", "out/x"};
+	struct work *w = *state;
+	bool changed;
+	struct oid oid;
+
+	sh(w->path, "mkdir d out && printf '*.tmp\\nout/\\n' > .gitignore && echo 1 > a && echo 1 > d/x && "
+		    "echo 1 > z.tmp && echo 1 > d/z.tmp && echo 1 > out/x && echo 1 > f.tmp && git add -f f.tmp");
+	(void)commit_all(w, "one");
+	sh(w->path, "echo 2 > a && echo 2 > f.tmp");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *const paths[] = {names[i]};
+		struct source_commit commit = {
+			.who = &w->who, .message = "a", .paths = paths, .path_count = 1};
+
+		must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_REFUSED,
+			  names[i]);
+		must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_REFUSED, "is ignored");
+	}
+	assert_true(is_changed(w));
+	{
+		/* one that was added all the same is not, nor is a folder with others in it */
+		const char *const paths[] = {"f.tmp", "d"};
+		struct source_commit commit = {
+			.who = &w->who, .message = "a", .paths = paths, .path_count = 2};
+
+		must(source_commit(w->repo, &commit, &changed, &oid, err));
+		assert_true(changed);
+	}
+}
+
 static void paths_of_folders(void **state)
 {
 	static const char *const forms[] = {"d/", "d", "."};
@@ -649,6 +682,7 @@ int main(void)
 		work_test(only_some_paths),
 		work_test(a_path_in_an_unborn_branch),
 		work_test(paths_that_name_nothing),
+		work_test(paths_that_are_ignored),
 		work_test(paths_of_folders),
 		work_test(filters_are_not_run),
 		work_test(refuses_while_git_works),

@@ -184,7 +184,8 @@ static void refuses_each_row(void **state)
 		buf_reset(&raw);
 		put_entry(&raw, "40000", "files", &tree);
 		outer = put_tree(f->repo, &raw);
-		must_fail(tree_read(f->repo, &outer, &got, err), rows[i].code, "");
+		/* and says where */
+		must_fail(tree_read(f->repo, &outer, &got, err), rows[i].code, "files/");
 		assert_int_equal(got.count, 0);
 		buf_clear(&raw);
 	}
