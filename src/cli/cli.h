@@ -32,7 +32,7 @@ struct command {
 
 extern const struct command commands[]; /* a NULL name ends it */
 
-command_fn cmd_check, cmd_commit, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_request, cmd_slice,
+command_fn cmd_bundle, cmd_check, cmd_commit, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_request, cmd_slice,
 	cmd_status, cmd_verify, cmd_wait;
 
 /* --- helpers --- */

@@ -8,6 +8,7 @@ const struct command commands[] = {
 	{"publish", "[REV]", "publish in this process, without a daemon", cmd_publish},
 	{"nodes", "[--json] [--watch]", "the nodes of the cluster", cmd_nodes},
 	{"slice", "--role ROLE [REV]", "what a role would get", cmd_slice},
+	{"bundle", "--role ROLE", "a git bundle of a role's releases for a node's etc/init", cmd_bundle},
 	{"verify", "--cluster FILE [--role ROLE] REPO", "check a release history offline", cmd_verify},
 	{"status", "[--json]", "the state of this admin or node", cmd_status},
 	{"log", "[-n N] [--json]", "the releases this node has had", cmd_log},

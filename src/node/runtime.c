@@ -116,7 +116,7 @@ static int clean(const struct home *home, const struct node_state *state, struct
 }
 
 /* Puts on the disk what the start decided: the state, and a revision made of etc/init. */
-static int settle(const struct home *home, const struct start *start, struct err *err)
+static int settle(const struct home *home, struct start *start, struct err *err)
 {
 	char *text = node_state_format(&start->state);
 	struct err left;
@@ -133,6 +133,9 @@ static int settle(const struct home *home, const struct start *start, struct err
 	/* nor must anything be removed for it to serve */
 	if (rc == 0 && clean(home, &start->state, &left) != 0)
 		log_warning("init", home->var, "what a stop left cannot be removed now: %s", left.text);
+	/* nor must there be a bundle: the admin has what is in it */
+	if (rc == 0 && seed_replica(home, &start->state, &left) != 0)
+		log_warning("init", home->etc, "no bundle can be taken now: %s", left.text);
 	return rc;
 }
 

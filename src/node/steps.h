@@ -169,6 +169,13 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 	      struct err *err);
 void start_clear(struct start *start);
 
+/* --- seed.c --- */
+/*
+ * With nothing accepted yet: takes the releases of the first bundle in etc/init that verifies. STATE, which is on the disk, moves to
+ * the newest of them, and so does the disk; on failure neither does.
+ */
+int seed_replica(const struct home *home, struct node_state *state, struct err *err);
+
 /* The environment of hooks, for MUSTER_* variables; free with hook_env_free. */
 char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence, const char *source,
 		const char *previous);
