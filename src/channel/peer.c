@@ -2,10 +2,10 @@
 #include "channel/peer_state.h"
 
 #include "core/log.h"
-#include "core/loop.h"
 #include "core/text.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +14,47 @@
 struct sending {
 	uv_write_t request;
 	uint8_t *data;
-	size_t size;
 };
+
+/* --- life --- */
+
+static void list_add(struct peer_list *list, struct peer *peer)
+{
+	peer->list = list;
+	peer->previous = NULL;
+	peer->next = list->first;
+	if (list->first)
+		list->first->previous = peer;
+	else
+		list->last = peer;
+	list->first = peer;
+	list->count++;
+}
+
+static void list_remove(struct peer *peer)
+{
+	struct peer_list *list = peer->list;
+
+	if (peer->previous)
+		peer->previous->next = peer->next;
+	else
+		list->first = peer->next;
+	if (peer->next)
+		peer->next->previous = peer->previous;
+	else
+		list->last = peer->previous;
+	list->count--;
+	peer->list = NULL;
+}
 
 static void on_peer_close(uv_handle_t *handle)
 {
 	struct peer *peer = (struct peer *)handle;
 	struct peers *group = peer->group;
 
-	if (peer->previous)
-		peer->previous->next = peer->next;
-	else
-		group->first = peer->next;
-	if (peer->next)
-		peer->next->previous = peer->previous;
-	group->count--;
+	list_remove(peer);
 	buf_clear(&peer->in);
+	buf_clear(&peer->waiting);
 	for (int i = 0; i < LANE_COUNT; i++)
 		buf_clear(&peer->lanes[i]);
 	free(peer);
@@ -45,15 +70,23 @@ void peer_enter(struct peer *peer, enum peer_state state)
 #undef X
 	};
 	struct peers *group = peer->group;
-	bool was = !peer->dialled && peer->state < PEER_OPEN;
-	bool is = !peer->dialled && state < PEER_OPEN;
+	struct peer_list *list = &group->others;
 
+	if (state == PEER_CLOSING)
+		list = &group->closed;
+	else if (!peer->dialled && state < PEER_OPEN)
+		list = &group->unproven;
+	if (peer->list != list) {
+		if (peer->list)
+			list_remove(peer);
+		list_add(list, peer);
+	}
 	if (state != PEER_CONNECTING)
 		log_debug("channel", peer->address, "%s -> %s", names[peer->state], names[state]);
-	if (state != PEER_CONNECTING && was && !is)
-		group->unproven--;
 	peer->state = state;
-	peer->since = loop_now();
+	/* an accepted peer has one time for hello, handshake and first record together */
+	if (peer->dialled || state == PEER_CONNECTING || state == PEER_OPEN)
+		peer->since = group->now();
 }
 
 void peer_close(struct peer *peer, const char *fmt, ...)
@@ -72,8 +105,18 @@ void peer_close(struct peer *peer, const char *fmt, ...)
 	peer->noise = NULL;
 	slab_give(peer->group->slab, peer->records);
 	peer->records = NULL;
-	peer->group->calls->closed(peer, reason);
 	uv_close((uv_handle_t *)&peer->tcp, on_peer_close);
+	peer->group->calls->closed(peer, reason);
+}
+
+void peer_fail(struct peer *peer, const char *why)
+{
+	if (peer->state >= PEER_FAILED)
+		return;
+	peer_pause(peer);
+	peer->failed = why;
+	peer_enter(peer, PEER_FAILED);
+	sweep_soon(peer->group);
 }
 
 struct peer *peer_new(struct peers *group, bool dialled)
@@ -83,16 +126,11 @@ struct peer *peer_new(struct peers *group, bool dialled)
 	(void)uv_tcp_init(group->loop, &peer->tcp); /* never fails without a socket */
 	peer->group = group;
 	peer->dialled = dialled;
-	peer->next = group->first;
-	if (group->first)
-		group->first->previous = peer;
-	group->first = peer;
-	group->count++;
-	if (!dialled)
-		group->unproven++;
+	(void)snprintf(peer->address, sizeof(peer->address), "?"); /* fits */
 	buf_init(&peer->in, LIMIT_PEER_INPUT);
 	buf_init(&peer->lanes[LANE_CONTROL], LIMIT_CONTROL_MESSAGE + RECORD_PLAIN_MAX);
 	buf_init(&peer->lanes[LANE_GIT], RECORD_PLAIN_MAX);
+	buf_init(&peer->waiting, SIZE_MAX / 2);
 	peer_enter(peer, PEER_CONNECTING);
 	peer->heard = peer->moved = peer->since;
 	return peer;
@@ -100,20 +138,47 @@ struct peer *peer_new(struct peers *group, bool dialled)
 
 /* --- sending --- */
 
+static void on_sent(uv_write_t *request, int status);
+
+/* Gives OUT, which is cleared, to libuv. */
+static void start_sending(struct peer *peer, struct buf *out)
+{
+	struct sending *sending = mem_new(1, sizeof(*sending));
+	size_t size;
+	uv_buf_t bytes;
+
+	sending->data = buf_steal(out, &size);
+	bytes = uv_buf_init((char *)sending->data, (unsigned)size);
+	peer->moved = peer->group->now();
+	peer->sending = true;
+	if (uv_write(&sending->request, (uv_stream_t *)&peer->tcp, &bytes, 1, on_sent) != 0) {
+		peer->sending = false;
+		free(sending->data);
+		free(sending);
+		peer_fail(peer, "sending failed");
+	}
+}
+
 static void on_sent(uv_write_t *request, int status)
 {
 	struct sending *sending = (struct sending *)request;
 	struct peer *peer = (struct peer *)request->handle;
 
-	peer->in_flight -= sending->size;
-	peer->moved = loop_now();
 	free(sending->data);
 	free(sending);
-	if (peer->state == PEER_CLOSING)
+	peer->sending = false;
+	if (peer->state >= PEER_FAILED)
 		return;
 	if (status != 0) {
-		peer_close(peer, "sending failed: %s", uv_strerror(status));
-	} else if (peer->notify_drained && peer->in_flight <= DRAINED_MARK) {
+		/* a hint may have come before the connection was reset: reading tells */
+		if (!peer->dialled || peer->state != PEER_HANDSHAKE)
+			peer_close(peer, "sending failed: %s", uv_strerror(status));
+		return;
+	}
+	peer->moved = peer->group->now();
+	if (peer->waiting.len)
+		start_sending(peer, &peer->waiting);
+	if (peer->state < PEER_FAILED && peer->notify_drained && peer_pending(peer) <= DRAINED_MARK) {
 		peer->notify_drained = false;
 		peer->group->calls->drained(peer);
 	}
@@ -121,29 +186,21 @@ static void on_sent(uv_write_t *request, int status)
 
 void peer_write(struct peer *peer, struct buf *out)
 {
-	uv_buf_t bytes = uv_buf_init((char *)out->data, (unsigned)out->len);
-	int done = peer->in_flight ? 0 : uv_try_write((uv_stream_t *)&peer->tcp, &bytes, 1);
-	struct sending *sending;
+	if (!peer->sending) {
+		uv_buf_t bytes = uv_buf_init((char *)out->data, (unsigned)out->len);
+		int done = uv_try_write((uv_stream_t *)&peer->tcp, &bytes, 1);
 
-	if (done < 0)
-		done = 0;
-	if ((size_t)done < out->len) {
-		buf_consume(out, (size_t)done);
-		sending = mem_new(1, sizeof(*sending));
-		sending->data = buf_steal(out, &sending->size);
-		bytes = uv_buf_init((char *)sending->data, (unsigned)sending->size);
-		if (peer->in_flight == 0)
-			peer->moved = loop_now();
-		peer->in_flight += sending->size;
-		peer->notify_drained = true;
-		if (uv_write(&sending->request, (uv_stream_t *)&peer->tcp, &bytes, 1, on_sent) != 0) {
-			peer->in_flight -= sending->size;
-			free(sending->data);
-			free(sending);
-			peer_close(peer, "sending failed");
+		if (done > 0) {
+			peer->moved = peer->group->now();
+			buf_consume(out, (size_t)done);
 		}
-	} else {
-		peer->moved = loop_now();
+	}
+	if (out->len) {
+		peer->notify_drained = true;
+		if (peer->sending)
+			buf_put(&peer->waiting, out->data, out->len);
+		else
+			start_sending(peer, out);
 	}
 	buf_clear(out);
 }
@@ -153,12 +210,16 @@ static void peer_send(struct peer *peer, enum lane lane, const void *data, size_
 	struct buf out;
 	struct err err;
 
-	if (peer->state != PEER_OPEN && !(peer->state == PEER_UNPROVEN && peer->dialled))
+	if (peer->state != PEER_OPEN || n == 0)
 		return;
-	buf_init(&out, SIZE_MAX / 2);
+	if (peer_pending(peer) > OUTPUT_MAX) {
+		peer_fail(peer, "does not read what it asked for");
+		return;
+	}
+	buf_init(&out, UINT_MAX);
 	if (record_seal(peer->records, lane, data, n, &out, &err) != 0) {
 		buf_clear(&out);
-		peer_close(peer, "%s", err.text);
+		peer_fail(peer, "more was to be sent than can be sent at once");
 		return;
 	}
 	peer_write(peer, &out);
@@ -217,7 +278,7 @@ static bool take_record(struct peer *peer, struct cursor *in)
 		peer_close(peer, "%s", err.text);
 	if (got <= 0)
 		return false;
-	peer->heard = loop_now();
+	peer->heard = peer->group->now();
 	if (peer->state == PEER_UNPROVEN)
 		peer_opened(peer);
 	if (peer->state == PEER_OPEN && lane == LANE_CONTROL)
@@ -229,33 +290,29 @@ static bool take_record(struct peer *peer, struct cursor *in)
 	return peer->state == PEER_OPEN;
 }
 
-static bool take_records(struct peer *peer)
+/* All that are whole, until it is paused. */
+static void take_records(struct peer *peer)
 {
 	struct cursor in = cursor_of(peer->in.data, peer->in.len);
 
 	while (peer->reading && take_record(peer, &in))
 		;
 	buf_consume(&peer->in, peer->in.len - in.left); /* once: many small records cost no more than one large */
-	return false;
 }
 
-/* The handshake is done: keys for records, and no more noise. */
-static void peer_established(struct peer *peer)
+/* The handshake is done: keys for records. */
+static void peer_established(struct peer *peer, const struct noise *noise)
 {
-	const uint8_t *remote = noise_remote_static(peer->noise);
+	const uint8_t *remote = noise_remote_static(noise);
 
 	assert(remote);
 	memcpy(peer->public, remote, KEY_SIZE);
 	peer->records = slab_take(peer->group->slab);
-	noise_split(peer->noise, peer->records->send_key, peer->records->receive_key, NULL);
-	noise_free(peer->noise);
-	peer->noise = NULL;
+	noise_split(noise, peer->records->send_key, peer->records->receive_key, NULL);
 	peer_enter(peer, PEER_UNPROVEN);
-	if (peer->dialled)
-		peer_opened(peer);
 }
 
-void send_hint(struct peer *peer, enum peer_hint hint)
+void peer_hint(struct peer *peer, enum peer_hint hint)
 {
 	struct buf out;
 
@@ -264,59 +321,91 @@ void send_hint(struct peer *peer, enum peer_hint hint)
 	peer_write(peer, &out);
 }
 
-/* Accepting side: a whole hello is in. False when the peer is closing. */
+static void hello_unknown(struct peer *peer, enum peer_hint hint)
+{
+	peer_hint(peer, hint);
+	peer_close(peer, "hello with version %u and epoch %u is not known here", peer->hello.version,
+		   peer->hello.epoch);
+}
+
+/* Accepting side: a whole hello is in; it stays, as the prologue. */
 static bool take_hello(struct peer *peer)
 {
-	uint8_t join_key[KEY_SIZE];
-	enum peer_hint hint;
 	struct err err;
 
+	if (peer->in.len < HELLO_SIZE)
+		return false;
 	if (hello_parse(peer->in.data, &peer->hello, &err) != 0) {
 		peer_close(peer, "%s", err.text);
 		return false;
 	}
-	hint = peer->hello.version == HELLO_VERSION
-		       ? peer->group->calls->hello(peer->group->arg, &peer->hello, join_key)
-		       : PEER_HINT_VERSION;
-	if (hint != PEER_HINT_NONE) {
-		send_hint(peer, hint);
-		peer_close(peer, "hello with version %u and epoch %u is not known here",
-			   peer->hello.version, peer->hello.epoch);
+	if (peer->hello.version != HELLO_VERSION) {
+		hello_unknown(peer, PEER_HINT_VERSION);
 		return false;
 	}
-	peer->noise = hello_noise(peer->in.data, peer->group->key, NULL, join_key);
-	crypto_wipe(join_key, sizeof(join_key));
-	buf_consume(&peer->in, HELLO_SIZE);
 	peer_enter(peer, PEER_HANDSHAKE);
 	return true;
 }
 
-static bool take_handshake(struct peer *peer)
+/* The engine reads what came, and on the accepting side answers it. */
+static void handshake(struct peer *peer, struct noise *noise, const uint8_t *message, size_t n)
 {
-	size_t need = peer->dialled ? HANDSHAKE_SECOND : HANDSHAKE_FIRST;
 	struct buf payload, answer;
 	struct err err;
 	int rc;
 
-	if (peer->in.len < need)
-		return false;
 	buf_init(&payload, 0);
 	buf_init(&answer, HANDSHAKE_SECOND);
-	rc = noise_read(peer->noise, peer->in.data, need, &payload, &err);
+	rc = noise_read(noise, message, n, &payload, &err);
 	if (rc == 0 && !peer->dialled)
-		rc = noise_write(peer->noise, NULL, 0, &answer, &err);
-	buf_consume(&peer->in, need);
+		rc = noise_write(noise, NULL, 0, &answer, &err);
 	if (rc != 0) {
 		peer_close(peer, "handshake refused: the other side does not hold the keys of this cluster file");
 	} else {
+		peer_established(peer, noise);
 		if (answer.len)
 			peer_write(peer, &answer);
-		if (peer->state == PEER_HANDSHAKE)
-			peer_established(peer);
 	}
 	buf_clear(&payload);
 	buf_clear(&answer);
-	return peer->state != PEER_CLOSING;
+}
+
+/* Accepting side. Nothing is made before all of it is there: a stranger who sends half costs a socket. */
+static bool take_first(struct peer *peer)
+{
+	uint8_t join_key[KEY_SIZE];
+	struct noise *noise;
+	enum peer_hint hint;
+
+	if (peer->in.len < HELLO_SIZE + HANDSHAKE_FIRST)
+		return false;
+	hint = peer->group->calls->hello(peer->group->arg, &peer->hello, join_key);
+	if (hint != PEER_HINT_NONE) {
+		hello_unknown(peer, hint);
+		return false;
+	}
+	noise = hello_noise(peer->in.data, peer->group->key, NULL, join_key);
+	crypto_wipe(join_key, sizeof(join_key));
+	handshake(peer, noise, peer->in.data + HELLO_SIZE, HANDSHAKE_FIRST);
+	noise_free(noise);
+	buf_consume(&peer->in, HELLO_SIZE + HANDSHAKE_FIRST);
+	return peer->state == PEER_UNPROVEN;
+}
+
+/* Dialling side. */
+static bool take_second(struct peer *peer)
+{
+	struct noise *noise = peer->noise;
+
+	if (peer->in.len < HANDSHAKE_SECOND)
+		return false;
+	peer->noise = NULL;
+	handshake(peer, noise, peer->in.data, HANDSHAKE_SECOND);
+	noise_free(noise);
+	buf_consume(&peer->in, HANDSHAKE_SECOND);
+	if (peer->state == PEER_UNPROVEN)
+		peer_opened(peer);
+	return peer->state == PEER_OPEN;
 }
 
 static void peer_handle_input(struct peer *peer)
@@ -327,14 +416,15 @@ static void peer_handle_input(struct peer *peer)
 	while (more && peer->reading) {
 		switch (peer->state) {
 		case PEER_HELLO:
-			more = peer->in.len >= HELLO_SIZE && take_hello(peer);
+			more = take_hello(peer);
 			break;
 		case PEER_HANDSHAKE:
-			more = take_handshake(peer);
+			more = peer->dialled ? take_second(peer) : take_first(peer);
 			break;
 		case PEER_UNPROVEN:
 		case PEER_OPEN:
-			more = take_records(peer);
+			take_records(peer);
+			more = false;
 			break;
 		case PEER_CONNECTING:
 		case PEER_FAILED:
@@ -379,7 +469,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 {
 	struct peer *peer = (struct peer *)stream;
 
-	if (peer->state == PEER_CLOSING || n == 0)
+	if (peer->state >= PEER_FAILED || n == 0)
 		return;
 	if (n < 0) {
 		peer_ended(peer, n);
@@ -396,12 +486,13 @@ void peer_read(struct peer *peer)
 {
 	int rc;
 
-	if (peer->reading || peer->state == PEER_CLOSING)
+	if (peer->reading || peer->state >= PEER_FAILED)
 		return;
 	peer->reading = true;
+	peer->heard = peer->group->now(); /* silence begins now */
 	rc = uv_read_start((uv_stream_t *)&peer->tcp, on_alloc, on_read);
 	if (rc != 0)
-		peer_close(peer, "reading failed: %s", uv_strerror(rc));
+		peer_fail(peer, "reading failed");
 }
 
 void peer_pause(struct peer *peer)
@@ -413,10 +504,10 @@ void peer_pause(struct peer *peer)
 
 void peer_resume(struct peer *peer)
 {
-	if (peer->reading || peer->state == PEER_CLOSING)
+	if (peer->reading)
 		return;
 	peer_read(peer);
-	if (peer->state != PEER_CLOSING && peer->in.len && !peer->handling)
+	if (peer->reading && peer->in.len && !peer->handling)
 		peer_handle_input(peer);
 }
 
@@ -469,10 +560,16 @@ const char *peer_address(const struct peer *peer)
 
 size_t peer_pending(const struct peer *peer)
 {
-	return peer->in_flight;
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&peer->tcp) + peer->waiting.len;
 }
 
 uint64_t peer_silence(const struct peer *peer)
 {
-	return loop_now() - peer->heard;
+	return peer->group->now() - peer->heard;
+}
+
+void peer_limit(struct peer *peer, uint32_t ms, const char *what)
+{
+	peer->limit = ms ? peer->group->now() + ms : 0;
+	peer->what = what;
 }

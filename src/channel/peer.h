@@ -44,7 +44,7 @@ struct peer;
 struct peers;
 
 struct peer_calls {
-	/* Accepting side, a hello came: gives the join key, or says why not. */
+	/* Accepting side, a hello and the message after it came: gives the join key, or says why not. */
 	enum peer_hint (*hello)(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE]);
 	/* The peer is who it says: accepting side with its first record, dialling side with the handshake. */
 	void (*open)(struct peer *peer);
@@ -52,7 +52,10 @@ struct peer_calls {
 	void (*git)(struct peer *peer, const uint8_t *data, size_t n);
 	/* What was to be sent has gone down below a mark: more may be sent. */
 	void (*drained)(struct peer *peer);
-	/* The last call for this peer, whoever closed it; its memory goes later. REASON is one sentence. */
+	/*
+	 * The last call for this peer, whoever closed it; its memory goes later. REASON is one sentence. Comes from
+	 * within peer_close and peers_free, else from the loop.
+	 */
 	void (*closed)(struct peer *peer, const char *reason);
 };
 
@@ -64,7 +67,16 @@ void *peers_arg(const struct peers *peers);
 int peers_listen(struct peers *peers, const char *host, uint16_t port, struct err *err);
 /* The port that is listened on, 0 if none. */
 uint16_t peers_port(const struct peers *peers);
+/* How many there are, those included that are being closed. */
 size_t peers_count(const struct peers *peers);
+/*
+ * Takes at most PEERS connections, UNPROVEN of which have not finished the handshake (the oldest of these makes room);
+ * before it is called: LIMIT_PEERS, LIMIT_HANDSHAKES.
+ */
+void peers_allow(struct peers *peers, size_t max_peers, size_t max_unproven);
+/* For tests: another clock, in milliseconds, for every wait; and a look at the waits now. */
+void peers_set_clock(struct peers *peers, uint64_t (*now)(void));
+void peers_sweep(struct peers *peers);
 /* Dials. Whatever fails comes by closed(). */
 struct peer *peers_dial(struct peers *peers, const char *host, uint16_t port,
 			const struct keystore *keystore);
@@ -80,16 +92,24 @@ const uint8_t *peer_public(const struct peer *peer);
 const struct hello *peer_hello(const struct peer *peer);
 const char *peer_address(const struct peer *peer);
 
-/* Both do nothing on a peer that is closing. */
+/*
+ * Both do nothing on a peer that is not open. They never close it at once: what fails comes by closed(), from the loop.
+ * A peer that lets more than twice LIMIT_PEER_OUTPUT wait has failed.
+ */
 void peer_send_control(struct peer *peer, const struct control_message *message);
 void peer_send_git(struct peer *peer, const void *data, size_t n);
 /* Sealed bytes that wait to be sent: a sender of much pauses over LIMIT_PEER_OUTPUT and goes on at drained(). */
 size_t peer_pending(const struct peer *peer);
 /* Milliseconds since the last record came. */
 uint64_t peer_silence(const struct peer *peer);
-/* Stops reading (its input is not needed now) and goes on. */
+/*
+ * Stops reading (its input is not needed now) and goes on; what is left of a record that was opened still comes. Going on
+ * may call back before it returns. A paused peer is not silent.
+ */
 void peer_pause(struct peer *peer);
 void peer_resume(struct peer *peer);
+/* Closes the peer in MS milliseconds, "WHAT took more than …", unless it is called again before; 0 lifts it. WHAT is static. */
+void peer_limit(struct peer *peer, uint32_t ms, const char *what);
 void peer_close(struct peer *peer, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -7,13 +7,19 @@
 
 enum {
 	SWEEP_MS = 500,			      /* how often the waits are looked at */
+	WARN_MS = 10000,		      /* between two lines about connections that cannot be accepted */
 	READ_SIZE = 64 << 10,		      /* bytes read at once, one buffer for the group */
+	BACKLOG = 4096,			      /* connections that wait to be accepted: all nodes after a restart */
 	DRAINED_MARK = LIMIT_PEER_OUTPUT / 4, /* bytes */
+	OUTPUT_MAX = LIMIT_PEER_OUTPUT * 2,   /* bytes: a peer that asks on and reads nothing is closed */
 };
 
-/* Where a peer is in its life; peer_enter is the one place that changes it. */
+/*
+ * Where a peer is in its life; peer_enter is the one place that changes it. FAILED: it ended while the user may be in
+ * the middle of something; the loop closes it.
+ */
 #define PEER_STATES(X)                                                                             \
-	X(CONNECTING) X(FAILED) X(HELLO) X(HANDSHAKE) X(UNPROVEN) X(OPEN) X(CLOSING)
+	X(CONNECTING) X(HELLO) X(HANDSHAKE) X(UNPROVEN) X(OPEN) X(FAILED) X(CLOSING)
 
 enum peer_state {
 #define X(name) PEER_##name,
@@ -21,24 +27,36 @@ enum peer_state {
 #undef X
 };
 
+/* Newest first. A peer is in the one list of its group that belongs to its state. */
+struct peer_list {
+	struct peer *first, *last;
+	size_t count;
+};
+
 struct peer {
 	uv_tcp_t tcp; /* first: a handle is its peer */
 	struct peers *group;
+	struct peer_list *list;
 	struct peer *next, *previous;
 	void *data;
 	enum peer_state state;
 	bool dialled;
 	bool reading;
 	bool handling; /* input is being handled: no second time from within */
+	bool sending;  /* libuv has bytes of it; there is one write at a time */
 	bool notify_drained;
-	struct noise *noise;	    /* during the handshake */
+	struct noise *noise;	      /* dialling side, during the handshake */
 	struct record_state *records; /* after it; guarded */
-	struct buf in;		    /* received, not yet a whole record */
+	struct buf in;		      /* received, not yet a whole record */
 	struct buf lanes[LANE_COUNT];
-	size_t in_flight; /* bytes given to libuv */
-	uint64_t since;	  /* when this state began */
-	uint64_t heard;	  /* when the last record came */
-	uint64_t moved;	  /* when output last went down */
+	struct buf waiting; /* sealed, for when libuv is done with what it has */
+	size_t queued;	    /* bytes libuv had when the waits were last looked at */
+	uint64_t since;	    /* when the connecting, the handshake or the open state began */
+	uint64_t heard;	    /* when the last record came */
+	uint64_t moved;	    /* when output last went down */
+	uint64_t limit;	    /* when the user's own limit is over; 0: none */
+	const char *what;   /* that limit is for; static */
+	const char *failed; /* why it failed; static */
 	struct hello hello;
 	uint8_t public[KEY_SIZE];
 	char address[PEER_ADDRESS_MAX];
@@ -48,7 +66,6 @@ struct peer {
 /* What only a dialling peer needs, until its handshake is done. */
 struct dial {
 	uv_getaddrinfo_t lookup;
-	uv_connect_t connect;
 	struct peer *peer; /* NULL: the peer is gone, the lookup is not */
 	struct addrinfo *addresses, *next;
 	uint8_t join_key[KEY_SIZE];
@@ -61,10 +78,13 @@ struct peers {
 	const struct static_key *key;
 	const struct peer_calls *calls;
 	void *arg;
-	struct slab *slab; /* of struct record_state */
-	struct peer *first;
-	size_t count;
-	size_t unproven; /* accepted and not open */
+	uint64_t (*now)(void);
+	struct slab *slab;	   /* of struct record_state */
+	struct peer_list unproven; /* accepted, and nothing shows yet that it is no stranger */
+	struct peer_list others;
+	struct peer_list closed; /* until libuv is done with them */
+	size_t max_peers, max_unproven;
+	uint64_t warned; /* when it was last said that nothing can be accepted; 0: never */
 	uint16_t port;
 	bool closing;
 	int handles; /* open handles of the group itself */
@@ -74,15 +94,19 @@ struct peers {
 /* A new peer of the group, in state CONNECTING. */
 struct peer *peer_new(struct peers *group, bool dialled);
 void peer_enter(struct peer *peer, enum peer_state state);
+/* Ends the peer without a call to the user from here: closed() comes from the loop. WHY is static. */
+void peer_fail(struct peer *peer, const char *why);
 /* Starts reading. */
 void peer_read(struct peer *peer);
 /* Sends OUT and clears it: at once what the socket takes, the rest by libuv. */
 void peer_write(struct peer *peer, struct buf *out);
 /* Fills in the address for logs. */
 void peer_name(struct peer *peer);
-void send_hint(struct peer *peer, enum peer_hint hint);
+void peer_hint(struct peer *peer, enum peer_hint hint);
 /* Lets go of what the dialling needs; a lookup that still runs keeps it until it ends. */
 void peer_drop_dial(struct peer *peer);
+/* Looks at the waits in the next round of the loop. */
+void sweep_soon(struct peers *peers);
 /* Frees the group once it is closing and nothing is left of it. */
 void group_release(struct peers *peers);
 

@@ -11,7 +11,7 @@
 
 void group_release(struct peers *peers)
 {
-	if (peers->handles > 0 || peers->first)
+	if (peers->handles > 0 || peers_count(peers) > 0)
 		return;
 	slab_free(peers->slab);
 	free(peers);
@@ -19,25 +19,44 @@ void group_release(struct peers *peers)
 
 /* --- accepting --- */
 
+/* A line now and then: without descriptors this happens for each who comes. */
+static void warn_accepting(struct peers *group, int status)
+{
+	uint64_t now = group->now();
+
+	if (group->warned && now - group->warned < WARN_MS)
+		return;
+	group->warned = now;
+	log_warning("channel", "listen", "accepting failed: %s", uv_strerror(status));
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
 	struct peers *group = listener->data;
+	bool full = peers_count(group) >= group->max_peers;
 	struct peer *peer;
-	bool full = group->count >= LIMIT_PEERS || group->unproven >= LIMIT_HANDSHAKES;
+	int rc;
 
-	if (status != 0 || group->closing) {
-		log_warning("channel", "listen", "accepting failed: %s", uv_strerror(status));
+	if (group->closing)
+		return;
+	if (status != 0) {
+		warn_accepting(group, status);
 		return;
 	}
+	/* who dials honestly is through in a round trip: the oldest has waited longest for nothing */
+	if (!full && group->unproven.count >= group->max_unproven)
+		peer_close(group->unproven.last, "made room: %zu handshakes are unfinished",
+			   group->unproven.count);
 	peer = peer_new(group, false);
-	if (uv_accept(listener, (uv_stream_t *)&peer->tcp) != 0) {
-		peer_close(peer, "accepting failed");
+	rc = uv_accept(listener, (uv_stream_t *)&peer->tcp);
+	if (rc != 0) {
+		peer_close(peer, "accepting failed: %s", uv_strerror(rc));
 		return;
 	}
 	peer_name(peer);
 	(void)uv_tcp_nodelay(&peer->tcp, 1); /* slower without, but right */
 	if (full) {
-		send_hint(peer, PEER_HINT_BUSY);
+		peer_hint(peer, PEER_HINT_BUSY);
 		peer_close(peer, "as many connections as are taken are open");
 		return;
 	}
@@ -87,8 +106,7 @@ static void dial_hello(struct peer *peer)
 	}
 	peer_enter(peer, PEER_HANDSHAKE);
 	peer_write(peer, &out);
-	if (peer->state != PEER_CLOSING)
-		peer_read(peer);
+	peer_read(peer);
 }
 
 static void on_connected(uv_connect_t *request, int status)
@@ -96,7 +114,7 @@ static void on_connected(uv_connect_t *request, int status)
 	struct peer *peer = (struct peer *)request->handle;
 
 	free(request);
-	if (peer->state == PEER_CLOSING)
+	if (peer->state >= PEER_FAILED)
 		return;
 	if (status != 0) {
 		peer_close(peer, "connection failed: %s", uv_strerror(status));
@@ -168,14 +186,29 @@ struct peer *peers_dial(struct peers *peers, const char *host, uint16_t port,
 	if (rc != 0) { /* no request is under way; told from the loop, as all failures are */
 		peer->dial = NULL;
 		dial_free(dial);
-		peer_enter(peer, PEER_FAILED);
+		peer_fail(peer, "name lookup of the admin failed: no such name can be");
 	}
 	return peer;
 }
 
 /* --- waits --- */
 
-static void peer_sweep(struct peer *peer, uint64_t now)
+static void sweep_open(struct peer *peer, uint64_t now)
+{
+	size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&peer->tcp);
+
+	if (queued != peer->queued)
+		peer->moved = now;
+	peer->queued = queued;
+	if (peer->reading && now - peer->heard > WAIT_SILENCE)
+		peer_close(peer, "silent for %u ms", WAIT_SILENCE);
+	else if (queued && now - peer->moved > WAIT_SILENCE)
+		peer_close(peer, "does not read for %u ms", WAIT_SILENCE);
+	else if (peer->limit && now > peer->limit)
+		peer_close(peer, "%s took too long", peer->what);
+}
+
+static void sweep_peer(struct peer *peer, uint64_t now)
 {
 	uint64_t age = now - peer->since;
 
@@ -184,9 +217,6 @@ static void peer_sweep(struct peer *peer, uint64_t now)
 		if (age > WAIT_CONNECT)
 			peer_close(peer, "no connection within %u ms", WAIT_CONNECT);
 		break;
-	case PEER_FAILED:
-		peer_close(peer, "name lookup of the admin failed: no such name can be");
-		break;
 	case PEER_HELLO:
 	case PEER_HANDSHAKE:
 	case PEER_UNPROVEN:
@@ -194,25 +224,42 @@ static void peer_sweep(struct peer *peer, uint64_t now)
 			peer_close(peer, "no handshake within %u ms", WAIT_HANDSHAKE);
 		break;
 	case PEER_OPEN:
-		if (now - peer->heard > WAIT_SILENCE && peer->reading)
-			peer_close(peer, "silent for %u ms", WAIT_SILENCE);
-		else if (peer->in_flight && now - peer->moved > WAIT_SILENCE)
-			peer_close(peer, "does not read for %u ms", WAIT_SILENCE);
+		sweep_open(peer, now);
+		break;
+	case PEER_FAILED:
+		peer_close(peer, "%s", peer->failed);
 		break;
 	case PEER_CLOSING:
 		break;
 	}
 }
 
+/* A peer that is closed moves to the closed list, where there is nothing to do: following NEXT there is harmless. */
+static void sweep_list(struct peer_list *list, uint64_t now)
+{
+	for (struct peer *peer = list->first, *next; peer; peer = next) {
+		next = peer->next;
+		sweep_peer(peer, now);
+	}
+}
+
+void peers_sweep(struct peers *peers)
+{
+	uint64_t now = peers->now();
+
+	sweep_list(&peers->unproven, now);
+	sweep_list(&peers->others, now);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
-	struct peers *group = timer->data;
-	uint64_t now = loop_now();
+	peers_sweep(timer->data);
+}
 
-	for (struct peer *peer = group->first, *next; peer; peer = next) {
-		next = peer->next; /* a closing peer goes later, from its callback */
-		peer_sweep(peer, now);
-	}
+void sweep_soon(struct peers *peers)
+{
+	if (!peers->closing)
+		(void)uv_timer_start(&peers->sweep, on_sweep, 0, SWEEP_MS); /* never fails */
 }
 
 /* --- the group --- */
@@ -226,6 +273,9 @@ struct peers *peers_new(uv_loop_t *loop, const struct static_key *key, const str
 	peers->key = key;
 	peers->calls = calls;
 	peers->arg = arg;
+	peers->now = loop_now;
+	peers->max_peers = LIMIT_PEERS;
+	peers->max_unproven = LIMIT_HANDSHAKES;
 	peers->slab = slab_new(sizeof(struct record_state));
 	(void)uv_timer_init(loop, &peers->sweep);   /* never fails */
 	(void)uv_tcp_init(loop, &peers->listener); /* never fails without a socket */
@@ -247,7 +297,7 @@ int peers_listen(struct peers *peers, const char *host, uint16_t port, struct er
 		return err_set(err, ERR_REFUSED, "listen: \"%s\" is not an address of this machine", host);
 	rc = uv_tcp_bind(&peers->listener, (struct sockaddr *)&address, 0);
 	if (rc == 0)
-		rc = uv_listen((uv_stream_t *)&peers->listener, 1024, on_connection);
+		rc = uv_listen((uv_stream_t *)&peers->listener, BACKLOG, on_connection);
 	if (rc != 0)
 		return err_set(err, ERR_REFUSED, "listen: %s port %u: %s", host, port, uv_strerror(rc));
 	rc = uv_tcp_getsockname(&peers->listener, (struct sockaddr *)&address, &size);
@@ -271,8 +321,9 @@ void peers_free(struct peers *peers)
 	if (!peers || peers->closing)
 		return;
 	peers->closing = true;
-	for (struct peer *peer = peers->first; peer; peer = peer->next)
-		peer_close(peer, "stopping");
+	/* each goes to the closed list; closed() may close others as well */
+	while (peers->unproven.first || peers->others.first)
+		peer_close(peers->unproven.first ? peers->unproven.first : peers->others.first, "stopping");
 	uv_close((uv_handle_t *)&peers->sweep, on_group_close);
 	uv_close((uv_handle_t *)&peers->listener, on_group_close);
 }
@@ -289,5 +340,16 @@ uint16_t peers_port(const struct peers *peers)
 
 size_t peers_count(const struct peers *peers)
 {
-	return peers->count;
+	return peers->unproven.count + peers->others.count + peers->closed.count;
+}
+
+void peers_allow(struct peers *peers, size_t max_peers, size_t max_unproven)
+{
+	peers->max_peers = max_peers;
+	peers->max_unproven = max_unproven;
+}
+
+void peers_set_clock(struct peers *peers, uint64_t (*now)(void))
+{
+	peers->now = now;
 }
