@@ -167,11 +167,6 @@ static inline int fixture_teardown(void **state)
 
 #define peer_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
-static inline void on_spin_end(uv_timer_t *timer)
-{
-	(void)timer; /* it has waked the loop */
-}
-
 /* Runs the loop until CONDITION holds. */
 #define spin_until(f, condition)                                                                   \
 	do {                                                                                       \
@@ -183,16 +178,14 @@ static inline void on_spin_end(uv_timer_t *timer)
 		}                                                                                  \
 	} while (0)
 
-/* One round of the loop, waiting at most MS. */
-static inline void fixture_turn(struct fixture *f, unsigned ms)
+/* One round of the loop, waiting at most MS for something to come. */
+static inline void fixture_turn(struct fixture *f, int ms)
 {
-	uv_timer_t timer;
+	struct pollfd p = {.fd = uv_backend_fd(&f->loop), .events = POLLIN};
 
-	(void)uv_timer_init(&f->loop, &timer);
-	(void)uv_timer_start(&timer, on_spin_end, ms, 0);
-	(void)uv_run(&f->loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)&timer, NULL);
-	(void)uv_run(&f->loop, UV_RUN_NOWAIT); /* its memory is this call's */
+	(void)uv_run(&f->loop, UV_RUN_NOWAIT);
+	(void)poll(&p, 1, ms); /* waits, or not */
+	(void)uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
 static inline void fixture_idle(void *arg)

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,7 +62,8 @@ static inline void client_connect(struct client *c, uint16_t port, void (*idle)(
 	*c = (struct client){.idle = idle, .arg = arg, .key = random_key()};
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	wire_must(c->fd >= 0 && connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+	wire_must(c->fd >= 0 && setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
+	wire_must(connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0);
 	buf_init(&c->in, 64 << 20);
 	for (int i = 0; i < LANE_COUNT; i++)
 		buf_init(&c->lanes[i], 64 << 20);
