@@ -16,8 +16,10 @@ struct entry {
 	bool has_common;
 	bool ready;
 	struct err err; /* why it could not be built */
-	struct buf pack;
+	uint8_t *pack;
+	size_t size;
 	struct pack_ticket *tickets;
+	uint64_t asked; /* the order in which they were first asked for */
 };
 
 struct pack_ticket {
@@ -41,6 +43,7 @@ struct packcache {
 	struct entry *first;
 	struct entry *building;
 	bool closing;
+	uint64_t asked;
 	struct packcache_stats stats;
 };
 
@@ -60,8 +63,8 @@ static void entry_remove(struct entry *entry)
 	while (*link != entry)
 		link = &(*link)->next;
 	*link = entry->next;
-	entry->cache->stats.bytes -= entry->pack.len;
-	buf_clear(&entry->pack);
+	entry->cache->stats.bytes -= entry->size;
+	free(entry->pack);
 	free(entry);
 }
 
@@ -80,10 +83,12 @@ static void trim(struct packcache *cache)
 	}
 }
 
+/* On the worker thread, which has the entry's pack and error until it is done. */
 static void build(void *arg)
 {
 	struct entry *entry = arg;
 	struct packcache *cache = entry->cache;
+	struct buf pack;
 	int rc = 0;
 
 	if (cache->uses++ % BUILDS_PER_OPEN == 0) {
@@ -92,9 +97,18 @@ static void build(void *arg)
 	}
 	if (!cache->repo)
 		rc = repo_open(cache->path, &cache->repo, &entry->err);
+	buf_init(&pack, LIMIT_PACK_SIZE);
 	if (rc == 0)
-		(void)pack_build(cache->repo, &entry->tip, entry->has_common ? &entry->common : NULL,
-				 &entry->pack, &entry->err); /* the code of ERR tells */
+		rc = pack_build(cache->repo, &entry->tip, entry->has_common ? &entry->common : NULL,
+				&pack, &entry->err);
+	if (rc == 0) {
+		entry->pack = buf_steal(&pack, &entry->size);
+		entry->pack = mem_grow(entry->pack, entry->size, 1); /* what is kept is no larger */
+	} else {
+		buf_clear(&pack);
+		repo_free(cache->repo); /* the next looks at it anew */
+		cache->repo = NULL;
+	}
 }
 
 static void build_next(struct packcache *cache);
@@ -110,8 +124,6 @@ static void cache_release(struct packcache *cache)
 
 static void answer(struct entry *entry)
 {
-	bool good = entry->err.code == ERR_NONE;
-
 	for (bool again = true; again;) {
 		again = false;
 		for (struct pack_ticket *t = entry->tickets; t && !again; t = t->next) {
@@ -120,7 +132,7 @@ static void answer(struct entry *entry)
 			if (!ready)
 				continue;
 			t->ready = NULL;
-			ready(t->arg, good ? entry->pack.data : NULL, entry->pack.len, &entry->err);
+			ready(t->arg, entry->pack, entry->size, &entry->err);
 			again = true; /* it may have given its ticket back */
 		}
 	}
@@ -131,29 +143,35 @@ static void on_built(void *arg)
 	struct entry *entry = arg;
 	struct packcache *cache = entry->cache;
 
+	if (!cache->closing) {
+		cache->stats.built += entry->err.code == ERR_NONE;
+		cache->stats.bytes += entry->size;
+		entry->ready = true;
+		answer(entry); /* who is told may give back, ask, or free the cache */
+	}
 	cache->building = NULL;
 	if (cache->closing) {
 		cache_release(cache);
 		return;
 	}
-	cache->stats.built++;
-	cache->stats.bytes += entry->pack.len;
-	answer(entry);
-	entry->ready = true;
 	if (entry->err.code != ERR_NONE && !entry->tickets)
 		entry_remove(entry); /* who asks next tries again */
 	trim(cache);
 	build_next(cache);
 }
 
+/*
+ * The one that waits longest. While those who still take packs hold more than the limit, none: memory is bound by the limit
+ * and one pack.
+ */
 static void build_next(struct packcache *cache)
 {
 	struct entry *waiting = NULL;
 
-	if (cache->building)
+	if (cache->building || cache->stats.bytes > LIMIT_PACK_CACHE)
 		return;
 	for (struct entry *e = cache->first; e; e = e->next)
-		if (!e->ready)
+		if (!e->ready && (!waiting || e->asked < waiting->asked))
 			waiting = e;
 	if (!waiting)
 		return;
@@ -167,7 +185,7 @@ static struct entry *find(struct packcache *cache, const struct oid *tip, const 
 		struct entry *e = *link;
 
 		if (oid_equal(&e->tip, tip) && e->has_common == (common != NULL) &&
-		    (!common || oid_equal(&e->common, common)) && e->err.code == ERR_NONE) {
+		    (!common || oid_equal(&e->common, common)) && !(e->ready && !e->pack)) {
 			*link = e->next;
 			e->next = cache->first;
 			cache->first = e;
@@ -192,7 +210,7 @@ struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip
 		entry->has_common = common != NULL;
 		if (common)
 			entry->common = *common;
-		buf_init(&entry->pack, LIMIT_PACK_SIZE);
+		entry->asked = cache->asked++;
 		entry->next = cache->first;
 		cache->first = entry;
 	}
@@ -209,26 +227,32 @@ struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip
 
 const uint8_t *packcache_pack(const struct pack_ticket *ticket, size_t *size)
 {
-	*size = ticket->entry->pack.len;
-	return ticket->entry->ready ? ticket->entry->pack.data : NULL;
+	bool ready = ticket->entry->ready;
+
+	*size = ready ? ticket->entry->size : 0; /* until then a worker has it */
+	return ready ? ticket->entry->pack : NULL;
 }
 
 void packcache_give_back(struct pack_ticket *ticket)
 {
+	struct entry *entry;
 	struct packcache *cache;
 	struct pack_ticket **link;
 
 	if (!ticket)
 		return;
-	cache = ticket->entry->cache;
-	link = &ticket->entry->tickets;
+	entry = ticket->entry;
+	cache = entry->cache;
+	link = &entry->tickets;
 	while (*link != ticket)
 		link = &(*link)->next;
 	*link = ticket->next;
-	if (ticket->entry->err.code != ERR_NONE && ticket->entry->ready && !ticket->entry->tickets)
-		entry_remove(ticket->entry); /* who asks next tries again */
 	free(ticket);
+	/* no one wants it any more; or it failed, and who asks next tries again */
+	if (!entry->tickets && entry != cache->building && (!entry->ready || entry->err.code != ERR_NONE))
+		entry_remove(entry);
 	trim(cache);
+	build_next(cache);
 }
 
 void packcache_stats(const struct packcache *cache, struct packcache_stats *out)

@@ -1,6 +1,7 @@
 /*
  * Packs, built once for each (tip, common) pair however many ask, on a worker thread; shared while they are sent and kept
- * for the next who asks, up to a limit in bytes. For the loop.
+ * for the next who asks, up to a limit in bytes. While those who still take packs hold more than that, the next is not
+ * begun: a user limits how long a ticket is held. For the loop.
  */
 #ifndef MUSTER_CHANNEL_PACKCACHE_H
 #define MUSTER_CHANNEL_PACKCACHE_H
@@ -15,14 +16,14 @@
 struct packcache;
 struct pack_ticket; /* one who asked: holds the pack until it is given back */
 
-/* PACK is NULL and ERR says why when it could not be built. */
+/* PACK is NULL and ERR says why when it could not be built. May ask, give back, and free the cache. */
 typedef void pack_ready_fn(void *arg, const uint8_t *pack, size_t size, const struct err *err);
 
 /* Numbers for the bench and metrics. */
 struct packcache_stats {
 	uint64_t hits; /* asked for and there, or being built */
 	uint64_t built;
-	size_t bytes;
+	size_t bytes; /* held: at most LIMIT_PACK_CACHE and one pack */
 };
 
 struct packcache *packcache_new(uv_loop_t *loop, const char *repo_path);

@@ -15,6 +15,7 @@
 enum {
 	BAND_DATA = 1,
 	BAND_MAX = PKTLINE_DATA_MAX - 1, /* pack bytes in one side-band line */
+	LINE_MAX = 1000,		 /* bytes of a client's line: an id and capabilities */
 };
 
 struct uploadpack {
@@ -26,7 +27,7 @@ struct uploadpack {
 	void *arg;
 	struct buf in;
 	bool wanted;
-	size_t haves;
+	size_t haves; /* and flushes: each costs an answer */
 	struct oid common;
 	uint64_t common_position; /* 0: nothing in common yet */
 	const uint8_t *pack;
@@ -81,6 +82,7 @@ static int fail(struct uploadpack *up, struct buf *out, enum err_code code, cons
 		struct err *err)
 {
 	up->state = UPLOADPACK_DONE;
+	buf_clear(&up->in);
 	pktline_printf(out, "ERR %s\n", text);
 	return err_set(err, code, "%s", text);
 }
@@ -147,57 +149,81 @@ static int take_have(struct uploadpack *up, const char *line, size_t n, struct b
 	return 0;
 }
 
-static void take_flush(struct uploadpack *up, struct buf *out)
+static int take_flush(struct uploadpack *up, struct buf *out, struct err *err)
 {
 	char hex[OID_HEX_SIZE];
 
 	if (up->state == UPLOADPACK_WANTS) {
 		/* a flush without a want: the client has seen what there is and leaves */
 		up->state = up->wanted ? UPLOADPACK_HAVES : UPLOADPACK_DONE;
-		return;
+		return 0;
 	}
+	if (++up->haves > LIMIT_HAVES)
+		return fail(up, out, ERR_CORRUPT, "upload-pack: too many haves", err);
 	if (up->common_position)
 		pktline_printf(out, "ACK %s ready\n", oid_hex(&up->common, hex));
 	pktline_printf(out, "NAK\n");
+	return 0;
 }
 
 static int take_line(struct uploadpack *up, const uint8_t *data, size_t n, struct buf *out, struct err *err)
 {
 	const char *line = (const char *)data;
 
+	if (n > LINE_MAX)
+		return fail(up, out, ERR_CORRUPT, "upload-pack: a line is too long", err);
 	if (n > 0 && line[n - 1] == '\n')
 		n--;
 	return up->state == UPLOADPACK_WANTS ? take_want(up, line, n, out, err)
 					     : take_have(up, line, n, out, err);
 }
 
-int uploadpack_feed(struct uploadpack *up, const void *data, size_t n, struct buf *out, struct err *err)
+/* All whole lines at C. */
+static int take_lines(struct uploadpack *up, struct cursor *c, struct buf *out, struct err *err)
 {
-	struct cursor c;
 	int rc = 0;
 
-	if (up->state == UPLOADPACK_DONE)
-		return 0; /* a flush as goodbye */
-	buf_put(&up->in, data, n);
-	if (up->in.failed)
-		return fail(up, out, ERR_CORRUPT, "upload-pack: request too large", err);
-	c = cursor_of(up->in.data, up->in.len);
 	while (rc == 0 && (up->state == UPLOADPACK_WANTS || up->state == UPLOADPACK_HAVES)) {
 		const uint8_t *line;
 		size_t size;
-		enum pktline_kind kind = pktline_next(&c, &line, &size, err);
+		enum pktline_kind kind = pktline_next(c, &line, &size, err);
 
 		if (kind == PKTLINE_MORE)
 			break;
 		if (kind == PKTLINE_BAD)
 			rc = fail(up, out, ERR_CORRUPT, "upload-pack: not a pkt-line", err);
 		else if (kind == PKTLINE_FLUSH)
-			take_flush(up, out);
+			rc = take_flush(up, out, err);
 		else
 			rc = take_line(up, line, size, out, err);
 	}
-	buf_consume(&up->in, up->in.len - c.left);
 	return rc;
+}
+
+int uploadpack_feed(struct uploadpack *up, const void *data, size_t n, struct buf *out, struct err *err)
+{
+	struct cursor c;
+
+	if (up->state == UPLOADPACK_DONE)
+		return 0; /* a flush as goodbye */
+	if (up->state == UPLOADPACK_PACK || up->state == UPLOADPACK_SENDING)
+		return n ? fail(up, out, ERR_CORRUPT, "upload-pack: more after done", err) : 0;
+	buf_put(&up->in, data, n);
+	if (up->in.failed)
+		return fail(up, out, ERR_CORRUPT, "upload-pack: request too large", err);
+	c = cursor_of(up->in.data, up->in.len);
+	if (take_lines(up, &c, out, err) != 0)
+		return -1;
+	if (c.left && up->state == UPLOADPACK_PACK)
+		return fail(up, out, ERR_CORRUPT, "upload-pack: more after done", err);
+	if (out->failed)
+		return fail(up, out, ERR_CORRUPT, "upload-pack: too many answers at once", err);
+	if (up->state == UPLOADPACK_DONE)
+		c.left = 0;
+	buf_consume(&up->in, up->in.len - c.left);
+	if (up->in.len == 0)
+		buf_clear(&up->in);
+	return 0;
 }
 
 void uploadpack_give(struct uploadpack *up, const uint8_t *pack, size_t size)

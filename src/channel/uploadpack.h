@@ -38,7 +38,8 @@ void uploadpack_free(struct uploadpack *up);
 enum uploadpack_state uploadpack_state(const struct uploadpack *up);
 /*
  * Takes bytes of the client, appends answers to OUT. -1 when the client asks for what it may not have (REFUSED) or breaks
- * the protocol or a limit (CORRUPT): OUT then holds an error line for it, and the conversation is over.
+ * the protocol or a limit (CORRUPT, also when OUT cannot take the answers): OUT then ends in an error line for it if that
+ * fits, and the conversation is over. In state DONE what comes is ignored: libgit2 says goodbye with a flush.
  */
 int uploadpack_feed(struct uploadpack *up, const void *data, size_t n, struct buf *out, struct err *err);
 /* In state PACK: what the pack must hold (COMMON is NULL for all). */
