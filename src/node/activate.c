@@ -21,7 +21,7 @@ enum { BOOT_ID_SIZE = 36 };
 struct activation {
 	struct runtime *runtime;
 	char name[REVISION_NAME_MAX];
-	bool back; /* after a swap back: a hook that fails is told, nothing more */
+	bool back; /* to what was active: a hook that fails is told, nothing more */
 	struct node_state known;
 	int rc;
 	struct err err;
@@ -69,6 +69,7 @@ static void activation_end(struct activation *activation)
 		runtime->look_again = false;
 		activate_look(runtime);
 	}
+	cycle_consider(runtime);
 	runtime_release(runtime);
 }
 
@@ -93,6 +94,7 @@ static void on_swap_done(void *arg)
 	struct runtime *runtime = swapping->runtime;
 
 	runtime->busy--;
+	runtime->swapping = false;
 	runtime->unswapped = swapping->rc != 0;
 	if (swapping->rc != 0) {
 		log_error("activate", swapping->name, "cannot swap back, tried again later: %s",
@@ -100,6 +102,7 @@ static void on_swap_done(void *arg)
 		retry_later(runtime);
 	} else {
 		log_notice("activate", swapping->name, "swapped back");
+		cycle_consider(runtime);
 	}
 	runtime_release(runtime);
 	free(swapping);
@@ -111,6 +114,7 @@ static void begin_swap(struct runtime *runtime)
 
 	swapping->runtime = runtime;
 	memcpy(swapping->name, runtime->back, sizeof(swapping->name));
+	runtime->swapping = true;
 	runtime->busy++;
 	loop_work(runtime->loop, on_swap_work, on_swap_done, swapping);
 }
@@ -158,8 +162,6 @@ static void activation_failed(struct activation *activation, const char *reason)
 	report_save(runtime);
 	report_changed(runtime);
 	cycle_activated(runtime, activation->name, false);
-	if (runtime->broken)
-		cycle_consider(runtime); /* the admin's newest mends it, if there is one */
 	activation_end(activation);
 }
 
@@ -196,12 +198,26 @@ static void activation_done(struct activation *activation)
 	activation_end(activation);
 }
 
+/* Whether current leads elsewhere by now: then it is neither active nor to blame, and what is there has its turn. */
+static bool is_overtaken(const struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+	char name[REVISION_NAME_MAX];
+	struct err err;
+
+	if (revision_current(runtime->home, name, &err) == 0 && strcmp(name, activation->name) == 0)
+		return false;
+	log_warning("activate", activation->name, "current was moved on meanwhile");
+	runtime->look_again = true;
+	return true;
+}
+
 static void on_activated(void *arg, const struct proc_result *result)
 {
 	struct activation *activation = arg;
 
 	activation->runtime->busy--;
-	if (activation->runtime->stopping) {
+	if (activation->runtime->stopping || is_overtaken(activation)) {
 		activation_end(activation); /* run/ does not record it: made up for at the next start */
 	} else if (result->ok || activation->back) {
 		if (!result->ok)
@@ -260,7 +276,7 @@ static void on_done(void *arg)
 	const char *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
 
 	runtime->busy--;
-	if (runtime->stopping)
+	if (runtime->stopping || is_overtaken(activation))
 		activation_end(activation);
 	else if (activation->rc != 0)
 		activation_failed(activation, activation->err.text);
@@ -277,6 +293,7 @@ void activate_look(struct runtime *runtime)
 	struct activation *activation;
 	char name[REVISION_NAME_MAX];
 	struct err err = {0};
+	bool back;
 
 	if (runtime->stopping)
 		return;
@@ -291,14 +308,15 @@ void activate_look(struct runtime *runtime)
 		swap_back(runtime, "");
 		return;
 	}
-	if (strcmp(name, runtime->active) == 0 && !runtime->reactivate) {
+	back = runtime->reactivate && strcmp(name, runtime->back) == 0;
+	if (strcmp(name, runtime->active) == 0 && !back) {
 		cycle_activated(runtime, name, true);
 		return;
 	}
 	activation = mem_new(1, sizeof(*activation));
 	activation->runtime = runtime;
 	/* what ran before a reboot is not burnt because a hook fails now: the service may not be up yet */
-	activation->back = runtime->reactivate ||
+	activation->back = back ||
 			   (!runtime->active[0] && strcmp(name, runtime->state.active) == 0);
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));

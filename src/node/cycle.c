@@ -121,7 +121,7 @@ static void cycle_accepted(struct cycle *cycle)
 	entry = node_state_note(&runtime->state, &cycle->target);
 	entry->sequence = cycle->release.sequence;
 	entry->source = cycle->release.source;
-	if (entry->verdict != VERDICT_ACTIVE)
+	if (entry->verdict != VERDICT_ACTIVE && entry->verdict != VERDICT_BURNT)
 		entry_verdict(entry, VERDICT_ACCEPTED, "", NULL);
 	cycle->known = runtime->state;
 	/* what was accepted must be on the disk before anything follows from it */
@@ -229,8 +229,9 @@ void cycle_consider(struct runtime *runtime)
 {
 	struct cycle *cycle;
 
-	if (runtime->cycle || runtime->stopping || uv_is_active((uv_handle_t *)&runtime->retry) ||
-	    !wanted(runtime))
+	/* an activation under way may burn the very release */
+	if (runtime->cycle || runtime->stopping || runtime->activation || runtime->swapping ||
+	    uv_is_active((uv_handle_t *)&runtime->retry) || !wanted(runtime))
 		return;
 	cycle = mem_new(1, sizeof(*cycle));
 	cycle->runtime = runtime;

@@ -53,6 +53,32 @@ static int write_folder(int revisions, const char *name, const struct fileset *f
 	return rc;
 }
 
+static int remove_stale(const struct home *home, const char *folder, struct err *err)
+{
+	int fd, rc = fs_open_dir(home->var_fd, folder, &fd, err);
+	DIR *dir;
+	struct dirent *entry;
+
+	if (rc != 0)
+		return err->code == ERR_GONE ? 0 : rc;
+	dir = fdopendir(fd);
+	if (!dir) {
+		rc = err_sys(err, "%s", folder);
+		(void)close(fd); /* only read */
+		return rc;
+	}
+	while (rc == 0 && (entry = readdir(dir)))
+		if (text_ends(entry->d_name, ".tmp"))
+			rc = fs_remove_tree(fd, entry->d_name, err);
+	(void)closedir(dir); /* only read */
+	return rc;
+}
+
+int revision_remove_stale(const struct home *home, struct err *err)
+{
+	return remove_stale(home, "node", err) == 0 ? remove_stale(home, REVISIONS, err) : -1;
+}
+
 int revision_write(const struct home *home, const char *name, const struct fileset *files, const void *raw,
 		   size_t raw_size, struct err *err)
 {

@@ -52,9 +52,10 @@ struct runtime {
 	struct oid active_source;
 	uint64_t active_sequence;
 	int64_t active_since;
-	bool reactivate; /* what current leads to is to be activated although it is ACTIVE: after a swap back */
+	bool reactivate; /* BACK is to be activated although it is ACTIVE: after a swap back */
 	bool look_again; /* current moved while an activation was under way */
-	bool unswapped;	 /* the swap back to BACK failed and is tried again */
+	bool swapping;	 /* the swap back to BACK is under way */
+	bool unswapped;	 /* it failed and is tried again */
 	char back[REVISION_NAME_MAX];
 	bool broken; /* the local copy is unusable, and there is nothing to go back to */
 

@@ -2,7 +2,7 @@
  * hostile HOME PORT ROLE: an admin that means ill. It has the cluster's identity (HOME/var/admin/cluster.key) and a copy of
  * its releases, accepts nodes over the real channel, and offers them what a line on stdin names (offences.c); it answers
  * `RELEASE SEQUENCE` on stdout. What is good it keeps as its newest. `hostile --list` prints name, step and words of each.
- * Ends with its input.
+ * Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
  */
 #include "offences.h"
 
@@ -230,27 +230,59 @@ static int fail(const struct err *err)
 	return 1;
 }
 
+static struct identity *identity_of(const char *home)
+{
+	struct err err = {.code = ERR_NONE};
+	int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct identity *identity;
+
+	if (identity_load(fd, "var/admin/cluster.key", &identity, &err) != 0)
+		exit(fail(&err));
+	(void)close(fd);
+	return identity;
+}
+
+static int make(const char *home, const char *role, const char *name)
+{
+	struct offences offences;
+	struct identity *identity = identity_of(home);
+	char *releases = text_format("%s/var/admin/release.git", home);
+	char hex[OID_HEX_SIZE];
+	struct oid oid;
+	uint64_t sequence;
+	int rc;
+
+	offences_open(&offences, releases, role, identity);
+	rc = offences_make(&offences, name, &oid, &sequence);
+	if (rc == 0) {
+		offences_place(&offences, &oid);
+		rc = printf("%s\n", oid_hex(&oid, hex)) < 0 || fflush(stdout) != 0;
+	}
+	offences_close(&offences);
+	identity_free(identity);
+	free(releases);
+	return rc == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct hostile h;
 	struct err err = {.code = ERR_NONE};
 	uint64_t port;
 	char *releases;
-	int fd;
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0)
 		return list();
+	crypto_setup();
+	git_setup();
+	if (argc == 5 && strcmp(argv[1], "--make") == 0)
+		return make(argv[2], argv[3], argv[4]);
 	if (argc != 4 || text_number(argv[2], 65535, &port) != 0 || !name_valid(argv[3])) {
 		(void)fprintf(stderr, "usage: hostile HOME PORT ROLE\n");
 		return 2;
 	}
-	crypto_setup();
-	git_setup();
 	releases = text_format("%s/var/admin/release.git", argv[1]);
-	fd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (identity_load(fd, "var/admin/cluster.key", &h.identity, &err) != 0)
-		return fail(&err);
-	(void)close(fd);
+	h.identity = identity_of(argv[1]);
 	offences_open(&h.offences, releases, argv[3], h.identity);
 	(void)snprintf(h.ref, sizeof(h.ref), "refs/heads/%s", argv[3]);
 	(void)uv_loop_init(&h.loop);

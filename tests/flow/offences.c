@@ -851,7 +851,7 @@ static int copy_object(const git_oid *id, void *arg)
 	return rc;
 }
 
-void offences_accept(struct offences *o, const struct oid *release, bool good)
+void offences_place(struct offences *o, const struct oid *release)
 {
 	char *ref = text_format("refs/heads/%s", o->role);
 	git_odb *odbs[2] = {own_objects(o)};
@@ -863,12 +863,21 @@ void offences_accept(struct offences *o, const struct oid *release, bool good)
 		exit(1);
 	git_odb_free(odbs[0]);
 	must(repo_ref_set(base, ref, &o->tip, release, err));
+	repo_free(base);
+	free(ref);
+}
+
+void offences_accept(struct offences *o, const struct oid *release, bool good)
+{
+	struct repo *base;
+
+	offences_place(o, release);
 	o->tip = *release;
+	must(repo_open(o->base, &base, err));
 	read_tip(o, base);
 	if (good)
 		o->good_tree = o->release.tree;
 	repo_free(base);
-	free(ref);
 }
 
 static int insert_object(const git_oid *id, void *arg)

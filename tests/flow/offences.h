@@ -39,6 +39,8 @@ void offences_open(struct offences *o, const char *base, const char *role, const
 int offences_make(struct offences *o, const char *name, struct oid *out, uint64_t *sequence);
 /* The last one passes verify, and is the tip from now on; GOOD: it passes all else too. */
 void offences_accept(struct offences *o, const struct oid *release, bool good);
+/* Puts one on the branch, good or not. */
+void offences_place(struct offences *o, const struct oid *release);
 /* All objects of the scratch repository as a pack. */
 void offences_pack(struct offences *o, struct buf *out);
 void offences_close(struct offences *o);
