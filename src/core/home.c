@@ -2,6 +2,7 @@
 #include "core/home.h"
 
 #include "core/fs.h"
+#include "core/limits.h"
 #include "core/text.h"
 
 #include <errno.h>
@@ -13,9 +14,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOCK_FILE "lock"
+enum { LOCK_PAUSE = 20 }; /* milliseconds between two tries */
 
 int home_init(struct home *home, const char *home_option, struct err *err)
 {
@@ -90,13 +93,21 @@ int home_lock(struct home *home, struct err *err)
 {
 	int fd = openat(home->var_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char text[32] = "";
+	unsigned waited = 0;
 
 	if (fd < 0)
 		return err_sys(err, "%s/%s", home->var, LOCK_FILE);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		const struct timespec pause = {.tv_nsec = LOCK_PAUSE * 1000000L};
 		int number = errno;
-		ssize_t n = read(fd, text, sizeof(text) - 1);
+		ssize_t n;
 
+		if ((number == EWOULDBLOCK || number == EINTR) && waited < WAIT_LOCK) {
+			waited += LOCK_PAUSE;
+			(void)nanosleep(&pause, NULL); /* cut short is fine */
+			continue;
+		}
+		n = read(fd, text, sizeof(text) - 1);
 		(void)close(fd); /* only read */
 		errno = number;
 		if (number != EWOULDBLOCK)

@@ -24,7 +24,10 @@ int home_init(struct home *home, const char *home_option, struct err *err);
 int home_become_owner(const struct home *home, struct err *err);
 /* Opens the three folders; REFUSED when var/ is another user's. With MAKE makes them (var and run 0700) first. */
 int home_open(struct home *home, bool make, struct err *err);
-/* Takes the lock of the home, or says who has it (REFUSED). It goes with the process. */
+/*
+ * Takes the lock of the home, or says who has it (REFUSED). It goes with the process. Blocks for WAIT_LOCK at most: a command
+ * that publishes has it for a moment, and so has a daemon that was killed.
+ */
 int home_lock(struct home *home, struct err *err);
 void home_unlock(struct home *home);
 /* "VAR/…" etc. as a new string. */

@@ -45,6 +45,7 @@
 #define WAIT_BACKOFF_MAX 30000u		/* largest back-off */
 #define WAIT_HOOK 30000u		/* one hook */
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
+#define WAIT_LOCK 1000u			/* for the lock of a home */
 #define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
 
 /* --- status and metrics --- */

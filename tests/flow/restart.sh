@@ -220,6 +220,17 @@ within "$DEADLINE" test -e node/var/node/current/config.xml || fail 'current lea
 rm node/var/node/current
 within "$DEADLINE" test -e node/var/node/current/config.xml || fail 'current is gone'
 
+# Killed while the replica's branch moved: its lock is no one's.
+halt node
+touch node/var/node/replica.git/refs/heads/internal.lock node/var/node/replica.git/packed-refs.lock
+mkdir -p node/var/node/quarantine.git node/var/node/revisions/half.tmp
+touch node/var/node/state.0123456789abcdef.tmp
+node
+wait_state node RUNNING
+change 406
+muster --home admin commit -m 'after the locks' --wait >/dev/null
+wait_sequence node 8
+
 # --- a complete configuration in etc/init serves without an admin ---
 
 mkdir -p alone/etc/init
@@ -249,7 +260,7 @@ halt alone
 cp cluster.xml alone/etc/init/
 start alone alone --no-admin --service-role internal --service-name alone --no-status
 wait_state alone RUNNING
-wait_sequence alone 7
+wait_sequence alone 8
 halt alone
 
 # --- both in one process ---
