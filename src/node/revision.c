@@ -53,32 +53,6 @@ static int write_folder(int revisions, const char *name, const struct fileset *f
 	return rc;
 }
 
-static int remove_stale(const struct home *home, const char *folder, struct err *err)
-{
-	int fd, rc = fs_open_dir(home->var_fd, folder, &fd, err);
-	DIR *dir;
-	struct dirent *entry;
-
-	if (rc != 0)
-		return err->code == ERR_GONE ? 0 : rc;
-	dir = fdopendir(fd);
-	if (!dir) {
-		rc = err_sys(err, "%s", folder);
-		(void)close(fd); /* only read */
-		return rc;
-	}
-	while (rc == 0 && (entry = readdir(dir)))
-		if (text_ends(entry->d_name, ".tmp"))
-			rc = fs_remove_tree(fd, entry->d_name, err);
-	(void)closedir(dir); /* only read */
-	return rc;
-}
-
-int revision_remove_stale(const struct home *home, struct err *err)
-{
-	return remove_stale(home, "node", err) == 0 ? remove_stale(home, REVISIONS, err) : -1;
-}
-
 int revision_write(const struct home *home, const char *name, const struct fileset *files, const void *raw,
 		   size_t raw_size, struct err *err)
 {
@@ -247,6 +221,7 @@ static int prune(const struct home *home, int revisions, const struct node_state
 		if (faccessat(revisions, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		if (++there > REVISIONS_KEPT && strcmp(name, current) != 0 &&
+		    strcmp(name, state->active) != 0 &&
 		    !(keep && strcmp(name, keep) == 0))
 			rc = remove_revision(revisions, name, err);
 	}

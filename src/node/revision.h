@@ -34,8 +34,6 @@ int revision_write(const struct home *home, const char *name, const struct files
 int revision_read(const struct home *home, const char *name, const struct node_state *state,
 		  struct revision *out, struct err *err);
 void revision_clear(struct revision *revision);
-/* Removes what a kill left half written, of revisions and of the files beside them; under the home's lock. */
-int revision_remove_stale(const struct home *home, struct err *err);
 /* The name of a revision from etc/init. */
 void revision_init_name(const struct fileset *files, char out[static REVISION_NAME_MAX]);
 /* The name of the current one; GONE when there is none, CORRUPT when the link leads elsewhere. */

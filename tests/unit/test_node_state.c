@@ -1,0 +1,227 @@
+/* What a node remembers: it survives writing and reading, whatever was in it, and nothing else is taken for it. */
+#include "node_home.h"
+
+#include "crypto/key.h"
+#include "node/state.h"
+
+#include <jansson.h>
+
+static struct oid oid_of(unsigned n)
+{
+	struct oid oid = {{0}};
+
+	oid.id[0] = (uint8_t)(n >> 8);
+	oid.id[1] = (uint8_t)n;
+	oid.id[19] = 1;
+	return oid;
+}
+
+static struct node_state sample(void)
+{
+	struct node_state state = {.known = true};
+	struct oid oid = oid_of(3);
+
+	memset(state.chain.cluster_id, 7, CLUSTER_ID_SIZE);
+	memcpy(state.chain.role, "internal", sizeof("internal"));
+	state.chain.has_accepted = true;
+	state.chain.accepted = oid;
+	state.chain.sequence = 3;
+	state.chain.key_count = 2;
+	memset(state.chain.keys[0], 1, KEY_SIZE);
+	memset(state.chain.keys[1], 0xff, KEY_SIZE);
+	memset(state.init_digest, 'a', STATE_DIGEST_MAX - 1);
+	memset(state.active, 'b', REVISION_NAME_MAX - 1);
+	for (unsigned i = 1; i <= 3; i++) {
+		struct state_entry *entry;
+
+		oid = oid_of(i);
+		entry = node_state_note(&state, &oid);
+		entry->sequence = i;
+		entry->source = oid_of(100 + i);
+		entry->activated_at = 1700000000 + i;
+	}
+	entry_verdict(state.log, VERDICT_REJECTED, "vet", "10-no: exit status 1");
+	entry_verdict(state.log + 1, VERDICT_ACTIVE, "", NULL);
+	entry_verdict(state.log + 2, VERDICT_BURNT, "activate", "bytes \xff\xfe and \x01\n \xc3\xa4");
+	return state;
+}
+
+static void write_state(const struct place *p, const struct node_state *state)
+{
+	char *text = node_state_format(state);
+
+	must(fs_make_dirs(p->home.var_fd, "node", 0700, err));
+	must(node_state_write(text, &p->home, err));
+	free(text);
+}
+
+static void a_new_home_knows_nothing(void **state_)
+{
+	struct place *p = *state_;
+	struct node_state state;
+
+	must(node_state_load(&state, &p->home, err));
+	assert_false(state.known);
+	assert_int_equal(state.log_count, 0);
+}
+
+static void comes_back(void **state_)
+{
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *first = node_state_format(&state), *second;
+	struct oid oid = oid_of(2);
+
+	write_state(p, &state);
+	must(node_state_load(&back, &p->home, err));
+	second = node_state_format(&back);
+	assert_string_equal(first, second);
+	assert_true(back.known && back.chain.has_accepted);
+	assert_int_equal(back.chain.key_count, 2);
+	assert_memory_equal(back.chain.keys, state.chain.keys, sizeof(back.chain.keys));
+	assert_string_equal(back.active, state.active);
+	assert_string_equal(back.log[0].step, "vet");
+	assert_null(node_state_find(&back, &oid)->reason);
+	assert_string_equal(back.log[2].reason, "bytes ?? and ?? ??");
+	node_state_clear(&state);
+	node_state_clear(&back);
+	node_state_clear(&back);
+	free(first);
+	free(second);
+}
+
+static void every_truncation_is_damage(void **state_)
+{
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state);
+
+	must(fs_make_dirs(p->home.var_fd, "node", 0700, err));
+	for (size_t n = 0; n < strlen(text); n += n < 600 ? 1 : 37) {
+		/* in place: durability is not what is tested here */
+		int fd = openat(p->home.var_fd, "node/state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+		assert_int_equal(write(fd, text, n), n);
+		assert_int_equal(close(fd), 0);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "--force-reload");
+		assert_false(back.known);
+	}
+	free(text);
+	node_state_clear(&state);
+}
+
+/* One member changed to what it must not be. */
+static void every_member_is_looked_at(void **state_)
+{
+	static const struct {
+		const char *member, *value;
+	} rows[] = {
+		{"version", "2"},	 {"version", "\"1\""}, {"cluster", "\"\""},	  {"cluster", "\"0g\""},
+		{"cluster", "7"},	 {"role", "\"../x\""}, {"role", "\"\""},	  {"accepted", "\"12\""},
+		{"sequence", "-1"},	 {"sequence", "1.5"},  {"keys", "[\"AAAA\"]"},	  {"keys", "[7]"},
+		{"init", "null"},	 {"active", "\"a/b\""}, {"active", "null"},	  {"log", "[{}]"},
+		{"log", "[7]"},
+	};
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *doc = json_loads(text, 0, NULL);
+		char *changed;
+
+		assert_int_equal(json_object_set_new(doc, rows[i].member,
+						     json_loads(rows[i].value, JSON_DECODE_ANY, NULL)),
+				 0);
+		changed = json_dumps(doc, 0);
+		put_file(p, "node/state", changed);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
+		(void)json_object_del(doc, rows[i].member);
+		free(changed);
+		changed = json_dumps(doc, 0);
+		put_file(p, "node/state", changed);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
+		free(changed);
+		json_decref(doc);
+	}
+	free(text);
+	node_state_clear(&state);
+}
+
+static void entries_are_looked_at(void **state_)
+{
+	static const struct {
+		const char *member, *value;
+	} rows[] = {{"release", "\"x\""},  {"source", "\"\""}, {"sequence", "-1"}, {"activatedAt", "\"now\""},
+		    {"verdict", "\"fine\""}, {"verdict", "7"},  {"step", "null"},    {"reason", "7"}};
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *doc = json_loads(text, 0, NULL), *entry = json_array_get(json_object_get(doc, "log"), 1);
+		char *changed;
+
+		(void)json_object_set_new(entry, rows[i].member,
+					  json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+		changed = json_dumps(doc, 0);
+		put_file(p, "node/state", changed);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
+		free(changed);
+		json_decref(doc);
+	}
+	free(text);
+	node_state_clear(&state);
+}
+
+/* However many releases are refused after it: what is active stays known, or the next start could not verify it. */
+static void the_active_one_is_kept(void **state_)
+{
+	struct place *p = *state_;
+	struct node_state state = {.known = true}, back;
+	struct oid active = oid_of(1), oid;
+
+	memcpy(state.chain.role, "a", 2);
+	entry_verdict(node_state_note(&state, &active), VERDICT_ACTIVE, "", NULL);
+	for (unsigned i = 2; i < 3 * STATE_LOG_MAX; i++) {
+		oid = oid_of(i);
+		entry_verdict(node_state_note(&state, &oid), VERDICT_REJECTED, "vet", "no");
+		assert_true(node_state_accepted(&state, &active));
+		assert_true(node_state_accepted(&state, &oid));
+	}
+	assert_int_equal(state.log_count, STATE_LOG_MAX);
+	assert_true(oid_equal(&state.log[0].release, &oid));
+	assert_true(node_state_note(&state, &oid) == state.log); /* once */
+	oid = oid_of(2);
+	assert_false(node_state_accepted(&state, &oid));
+	write_state(p, &state);
+	must(node_state_load(&back, &p->home, err));
+	assert_int_equal(back.log_count, STATE_LOG_MAX);
+	assert_true(node_state_accepted(&back, &active));
+	node_state_clear(&state);
+	node_state_clear(&back);
+}
+
+static void a_verdict_may_repeat_its_reason(void **state_)
+{
+	struct node_state state = sample();
+
+	(void)state_;
+	entry_verdict(state.log + 2, VERDICT_BURNT, "activate", state.log[2].reason);
+	assert_string_equal(state.log[2].reason, "bytes ?? and ?? ??");
+	entry_verdict(state.log, VERDICT_REJECTED, "a step of more than 16 bytes", NULL);
+	assert_string_equal(state.log[0].step, "a step of more ");
+	node_state_clear(&state);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		place_test(a_new_home_knows_nothing), place_test(comes_back),
+		place_test(every_truncation_is_damage), place_test(every_member_is_looked_at),
+		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
+		place_test(a_verdict_may_repeat_its_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+/* Hooks: their order, environment, time limit and end, by the real runner. */
+#include "node_home.h"
+
+#include "core/proc.h"
+
+#include <signal.h>
+
+struct hooks {
+	struct place *place;
+	uv_loop_t loop;
+	struct proc *proc;
+	char *folder; /* of the hooks */
+	char *said;   /* a file they write to */
+	unsigned done;
+	struct proc_result result;
+};
+
+static int hooks_setup(void **state)
+{
+	struct hooks *h = mem_new(1, sizeof(*h));
+
+	(void)place_setup((void **)&h->place);
+	h->folder = home_etc(&h->place->home, "hooks");
+	h->said = home_var(&h->place->home, "said");
+	must(proc_start(&h->proc, err));
+	assert_int_equal(uv_loop_init(&h->loop), 0);
+	must(proc_attach(h->proc, &h->loop, err));
+	*state = h;
+	return 0;
+}
+
+static int hooks_teardown(void **state)
+{
+	struct hooks *h = *state;
+
+	proc_free(h->proc);
+	assert_int_equal(uv_run(&h->loop, UV_RUN_DEFAULT), 0);
+	assert_int_equal(uv_loop_close(&h->loop), 0);
+	(void)place_teardown((void **)&h->place);
+	free(h->folder);
+	free(h->said);
+	free(h);
+	return 0;
+}
+
+#define hooks_test(name) cmocka_unit_test_setup_teardown(name, hooks_setup, hooks_teardown)
+
+static void hook(struct hooks *h, const char *name, mode_t mode, const char *script)
+{
+	char *path = text_format("hooks/%s", name), *text = text_format("#!/bin/sh\nsaid='%s'\n%s\n", h->said, script);
+
+	must(fs_make_dirs(h->place->home.etc_fd, "hooks", 0700, err));
+	must(fs_write_atomic(h->place->home.etc_fd, path, text, strlen(text), mode, err));
+	free(path);
+	free(text);
+}
+
+static void on_done(void *arg, const struct proc_result *result)
+{
+	struct hooks *h = arg;
+
+	h->done++;
+	h->result = *result;
+	uv_stop(&h->loop);
+}
+
+static const struct proc_result *run(struct hooks *h, const char *argument, unsigned limit_ms)
+{
+	char one[] = "MUSTER_NAME=node with blanks", two[] = "MUSTER_ROLE=";
+	char *env[] = {one, two, NULL};
+
+	h->done = 0;
+	proc_run(h->proc, "test", h->folder, argument, env, limit_ms, on_done, h);
+	assert_int_equal(h->done, 0); /* later, never at once */
+	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+	assert_int_equal(h->done, 1);
+	return &h->result;
+}
+
+static void no_folder_is_fine(void **state)
+{
+	assert_true(run(*state, NULL, 10000)->ok);
+}
+
+static void in_order_with_their_environment(void **state)
+{
+	struct hooks *h = *state;
+	char *text;
+
+	hook(h, "20-b", 0755, "echo \"b $# $1\" >>\"$said\"");
+	hook(h, "10-a", 0755, "echo \"a $1\" >>\"$said\"; pwd >>\"$said\"; env | grep -vE '^(PWD|SHLVL|_|OLDPWD)=' | sort >>\"$said\"");
+	hook(h, ".hidden", 0755, "echo hidden >>\"$said\"");
+	hook(h, "10-a~", 0755, "echo backup >>\"$said\"");
+	hook(h, "15-plain", 0644, "echo plain >>\"$said\"");
+	log_setup(LOG_LEVEL_ERROR);
+	assert_true(run(h, "the argument", 10000)->ok);
+	text = get_file(h->place, "said");
+	assert_string_equal(text, "a the argument\n/\nMUSTER_NAME=node with blanks\nMUSTER_ROLE=\n"
+				  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nb 1 the argument\n");
+	free(text);
+	/* without an argument there is none */
+	must(fs_remove_tree(h->place->home.var_fd, "said", err));
+	hook(h, "10-a", 0755, ":");
+	assert_true(run(h, NULL, 10000)->ok);
+	text = get_file(h->place, "said");
+	assert_string_equal(text, "b 0 \n");
+	free(text);
+}
+
+static void the_first_failure_ends_it(void **state)
+{
+	struct hooks *h = *state;
+
+	hook(h, "10", 0755, "exit 7");
+	hook(h, "20", 0755, "echo >\"$said\"");
+	assert_false(run(h, NULL, 10000)->ok);
+	assert_string_equal(h->result.text, "10: exit status 7");
+	hook(h, "10", 0755, "kill -9 $$");
+	assert_false(run(h, NULL, 10000)->ok);
+	assert_string_equal(h->result.text, "10: killed by signal 9");
+	must(fs_write_atomic(h->place->home.etc_fd, "hooks/10", "#!/no/such/program\n", 19, 0755, err));
+	assert_false(run(h, NULL, 10000)->ok);
+	assert_string_equal(h->result.text, "10: exit status 126");
+	assert_int_equal(access(h->said, F_OK), -1);
+}
+
+/* The number that a hook wrote, of a process that must be gone. */
+static void expect_gone(struct hooks *h)
+{
+	char *text = get_file(h->place, "said");
+	pid_t pid = (pid_t)atoi(text);
+
+	assert_true(pid > 1);
+	/* killed already, though whoever inherited it may not have collected it yet */
+	for (int i = 0; kill(pid, 0) == 0 && i < 1000; i++) {
+		char *path = text_format("/proc/%d/stat", (int)pid), state = '?';
+		FILE *f = fopen(path, "r");
+
+		if (f && fscanf(f, "%*d %*s %c", &state) != 1)
+			state = '?';
+		if (f)
+			(void)fclose(f);
+		free(path);
+		if (state == 'Z' || state == 'X')
+			break;
+		(void)usleep(10000);
+		assert_int_not_equal(i, 999);
+	}
+	free(text);
+}
+
+static void a_hang_is_killed_with_its_group(void **state)
+{
+	struct hooks *h = *state;
+
+	hook(h, "10", 0755, "sleep 600 & echo $! >\"$said\"; wait");
+	assert_false(run(h, NULL, 300)->ok);
+	assert_string_equal(h->result.text, "10: did not end within 300 ms and was killed");
+	expect_gone(h);
+	/* so is what a hook leaves behind that fails */
+	hook(h, "10", 0755, "sleep 600 & echo $! >\"$said\"; exit 1");
+	assert_false(run(h, NULL, 10000)->ok);
+	expect_gone(h);
+}
+
+static void output_without_end(void **state)
+{
+	struct hooks *h = *state;
+
+	hook(h, "10", 0755, "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done");
+	assert_false(run(h, NULL, 500)->ok);
+	hook(h, "10", 0755, "head -c 1000000 /dev/zero; echo; exec >&- 2>&-; exit 0");
+	assert_true(run(h, NULL, 10000)->ok);
+}
+
+static void calls_wait_for_each_other(void **state)
+{
+	struct hooks *h = *state;
+	char *env[] = {NULL}, *text;
+
+	hook(h, "10", 0755, "echo \"$1 in\" >>\"$said\"; sleep 0.1; echo \"$1 out\" >>\"$said\"");
+	for (int i = 0; i < 3; i++) {
+		char name[2] = {(char)('a' + i), '\0'};
+
+		proc_run(h->proc, "test", h->folder, name, env, 10000, on_done, h);
+	}
+	while (h->done < 3)
+		(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+	text = get_file(h->place, "said");
+	assert_string_equal(text, "a in\na out\nb in\nb out\nc in\nc out\n");
+	free(text);
+}
+
+/* The teardown stops it while one runs and one waits: both are answered, nothing outlives it. */
+static void a_stop_answers_all(void **state)
+{
+	struct hooks *h = *state;
+	char *env[] = {NULL};
+
+	hook(h, "10", 0755, "echo $$ >\"$said.new\"; mv \"$said.new\" \"$said\"; exec sleep 600");
+	proc_run(h->proc, "test", h->folder, NULL, env, 60000, on_done, h);
+	proc_run(h->proc, "test", h->folder, NULL, env, 60000, on_done, h);
+	for (int i = 0; access(h->said, F_OK) != 0; i++) {
+		(void)uv_run(&h->loop, UV_RUN_NOWAIT);
+		(void)usleep(10000);
+		assert_true(i < 3000);
+	}
+	proc_free(h->proc);
+	assert_int_equal(h->done, 2);
+	assert_false(h->result.ok);
+	while (uv_run(&h->loop, UV_RUN_DEFAULT) != 0)
+		;
+	expect_gone(h);
+	must(proc_start(&h->proc, err)); /* for the teardown */
+	must(proc_attach(h->proc, &h->loop, err));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		hooks_test(no_folder_is_fine),
+		hooks_test(in_order_with_their_environment),
+		hooks_test(the_first_failure_ends_it),
+		hooks_test(a_hang_is_killed_with_its_group),
+		hooks_test(output_without_end),
+		hooks_test(calls_wait_for_each_other),
+		hooks_test(a_stop_answers_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
