@@ -19,6 +19,10 @@
 #define LIMIT_XML_FILES 1000u		/* XML files of one configuration */
 #define LIMIT_FINDINGS 1000u		/* findings a check lists before it stops */
 
+#define LIMIT_RENDER_OUTPUT (16u << 20)	/* bytes one template writes */
+#define LIMIT_RENDER_MEMORY (512u << 20) /* bytes one template works with: a configuration of 10 MB takes 100 */
+#define LIMIT_RENDER_SECONDS 10u	/* of processor time one template takes */
+#define LIMIT_RENDER_DEPTH 1000		/* templates within each other: what recursion over a list takes */
 #define LIMIT_PARAMS 4096u		/* lines of etc/params: the largest known configuration has 30 parameters */
 
 /* --- small files of ours --- */
@@ -44,6 +48,7 @@
 #define WAIT_BACKOFF_MIN 250u		/* first back-off; full jitter */
 #define WAIT_BACKOFF_MAX 30000u		/* largest back-off */
 #define WAIT_HOOK 30000u		/* one hook */
+#define WAIT_CHILD 60000u		/* a template: six times its processor time, for a busy machine */
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
 #define WAIT_LOCK 1000u			/* for the lock of a home */
 #define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
