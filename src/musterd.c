@@ -28,6 +28,7 @@ enum {
 	OPTION_NO_STATUS,
 	OPTION_STATUS_LISTEN,
 	OPTION_LOG_LEVEL,
+	OPTION_PLAIN_GROUP,
 	OPTION_CHECK,
 };
 
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{"force-reload", no_argument, NULL, OPTION_FORCE_RELOAD},
 	{"no-status", no_argument, NULL, OPTION_NO_STATUS},
 	{"status-listen", required_argument, NULL, OPTION_STATUS_LISTEN},
+	{"plain-group", required_argument, NULL, OPTION_PLAIN_GROUP},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"check", no_argument, NULL, OPTION_CHECK},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -50,7 +52,8 @@ static const struct option long_options[] = {
 static const char help[] =
 	"usage: musterd [--home DIR] [-a|--admin | -n|--no-admin] [-s|--service-role ROLE]\n"
 	"               [-N|--service-name NAME] [--force-reload] [--no-status]\n"
-	"               [--status-listen ADDR:PORT] [--log-level LEVEL] [--check]\n"
+	"               [--status-listen ADDR:PORT] [--plain-group GROUP]\n"
+	"               [--log-level LEVEL] [--check]\n"
 	"\n"
 	"  -a, --admin              be the admin node (default; ADMIN=true)\n"
 	"  -n, --no-admin           be no admin (ADMIN=false)\n"
@@ -60,6 +63,7 @@ static const char help[] =
 	"      --status-listen ADDR:PORT  status document; metrics on the next port; port 0: free ones\n"
 	"                           (STATUS_LISTEN; 127.0.0.1:4465)\n"
 	"      --no-status          neither\n"
+	"      --plain-group GROUP      who may read the plain copy besides the daemon's user (PLAIN_GROUP)\n"
 	"      --log-level LEVEL    error, warning, notice (default), info, debug (LOGGING_LEVEL)\n"
 	"      --check              load and check what a start would, print the verdict, exit\n"
 	"      --home DIR           the home: DIR/etc, DIR/var, DIR/run (MUSTER_HOME)\n"
@@ -70,6 +74,7 @@ struct settings {
 	const char *role;
 	const char *name;
 	const char *level;
+	const char *plain_group;
 	const char *status_listen;
 	bool no_status;
 	bool admin, admin_given;
@@ -114,6 +119,8 @@ static int parse_option(int option, struct settings *settings)
 		return set_once(&settings->role, optarg, "--service-role");
 	case 'N':
 		return set_once(&settings->name, optarg, "--service-name");
+	case OPTION_PLAIN_GROUP:
+		return set_once(&settings->plain_group, optarg, "--plain-group");
 	case OPTION_LOG_LEVEL:
 		return set_once(&settings->level, optarg, "--log-level");
 	case 'a':
@@ -149,6 +156,10 @@ static int parse_environment(struct settings *settings)
 		settings->name = getenv("SERVICE_NAME");
 	if (!settings->level)
 		settings->level = getenv("LOGGING_LEVEL");
+	if (!settings->plain_group)
+		settings->plain_group = getenv("PLAIN_GROUP");
+	if (settings->plain_group && !*settings->plain_group)
+		settings->plain_group = NULL;
 	if (!settings->status_listen)
 		settings->status_listen = getenv("STATUS_LISTEN");
 	if (settings->no_status)
@@ -201,7 +212,8 @@ static void shut_in(void)
 static int run_check(struct home *home, const struct settings *settings, struct err *err)
 {
 	const struct runtime_options options = {
-		.name = settings->name, .role = settings->role, .force_reload = settings->force_reload};
+		.name = settings->name, .role = settings->role, .plain_group = settings->plain_group,
+		.force_reload = settings->force_reload};
 	char *verdict = NULL;
 	int rc;
 
@@ -245,6 +257,7 @@ int main(int argc, char **argv)
 					       .role = settings.role,
 					       .name = settings.name,
 					       .status_listen = settings.status_listen,
+					       .plain_group = settings.plain_group,
 					       .force_reload = settings.force_reload};
 
 	rc = home_init(&home, settings.home, &err);

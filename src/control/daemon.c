@@ -173,7 +173,8 @@ static int node_half(struct daemon *daemon, struct err *err)
 	struct cluster own = {0};
 	struct runtime_options options = {.name = daemon->options->name,
 					  .role = daemon->options->role,
-					  .force_reload = daemon->options->force_reload};
+					  .force_reload = daemon->options->force_reload,
+					  .plain_group = daemon->options->plain_group};
 	char *path = home_run(daemon->home, CONTROL_NODE);
 	int rc;
 

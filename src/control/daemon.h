@@ -13,6 +13,7 @@ struct daemon_options {
 	const char *name; /* the node's name */
 	const char *status_listen; /* "ADDR:PORT" of the status endpoint, or NULL for none */
 	bool force_reload;
+	const char *plain_group; /* who may read the plain copy besides this user, or NULL */
 };
 
 /* Runs until a signal ends it; HOME is open. 0 for a clean stop, -1 when it could not start. */

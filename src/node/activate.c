@@ -1,5 +1,6 @@
 /*
- * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: etc/activate.d is run and run/ records it.
+ * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: its plain copy is published, etc/activate.d
+ * is run and run/ records it.
  * When that fails for a new release, current is swapped back and the release is burnt; the swap back is activated like any.
  */
 #include "node/steps.h"
@@ -22,6 +23,10 @@ struct activation {
 	struct runtime *runtime;
 	char name[REVISION_NAME_MAX];
 	bool back; /* to what was active: a hook that fails is told, nothing more */
+	bool refresh; /* of what is active: only its plain copy may have changed */
+	bool unready; /* no plain copy could be made of it, which is not its fault: it may work later */
+	char *plain;  /* its plain copy, or NULL */
+	bool same;    /* which is the one that is there */
 	struct node_state known;
 	int rc;
 	struct err err;
@@ -63,8 +68,32 @@ static void activation_end(struct activation *activation)
 	if (runtime->stopping)
 		cycle_activated(runtime, activation->name, false);
 	runtime->activation = NULL;
+	runtime->unclean = true;
 	free(activation->record);
+	free(activation->plain);
 	free(activation);
+	if (runtime->look_again && !runtime->stopping) {
+		runtime->look_again = false;
+		activate_look(runtime);
+	}
+	cycle_consider(runtime);
+	clean_later(runtime);
+	runtime_release(runtime);
+}
+
+/* --- copies that are not needed any more --- */
+
+static void on_clean_work(void *arg)
+{
+	plain_clean(&((struct runtime *)arg)->plain);
+}
+
+static void on_clean_done(void *arg)
+{
+	struct runtime *runtime = arg;
+
+	runtime->busy--;
+	runtime->cleaning = false;
 	if (runtime->look_again && !runtime->stopping) {
 		runtime->look_again = false;
 		activate_look(runtime);
@@ -72,6 +101,18 @@ static void activation_end(struct activation *activation)
 	cycle_consider(runtime);
 	runtime_release(runtime);
 }
+
+void clean_later(struct runtime *runtime)
+{
+	if (!runtime->unclean || runtime->cleaning || runtime->cycle || runtime->activation || runtime->stopping)
+		return;
+	runtime->unclean = false;
+	runtime->cleaning = true;
+	runtime->busy++;
+	loop_work(runtime->loop, on_clean_work, on_clean_done, runtime);
+}
+
+/* --- the way back --- */
 
 struct swapping {
 	struct runtime *runtime;
@@ -154,8 +195,13 @@ static void activation_failed(struct activation *activation, const char *reason)
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
 	log_error("activate", activation->name, "failed: %s", reason);
+	if (activation->refresh) {
+		activation_end(activation); /* what was there before stays */
+		return;
+	}
 	if (entry && activation->sequence) {
-		entry_verdict(entry, VERDICT_BURNT, "activate", reason);
+		if (!activation->unready)
+			entry_verdict(entry, VERDICT_BURNT, "activate", reason);
 		refusal_set(runtime, &activation->release, activation->sequence, "activate", reason);
 	}
 	swap_back(runtime, activation->name);
@@ -170,6 +216,11 @@ static void activation_done(struct activation *activation)
 	struct runtime *runtime = activation->runtime;
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
+	if (activation->refresh) {
+		log_notice("activate", activation->name, "its plain copy was renewed");
+		activation_end(activation);
+		return;
+	}
 	for (size_t i = 0; i < runtime->state.log_count; i++)
 		if (runtime->state.log[i].verdict == VERDICT_ACTIVE)
 			entry_verdict(runtime->state.log + i, VERDICT_PAST, "", NULL);
@@ -219,9 +270,11 @@ static void on_activated(void *arg, const struct proc_result *result)
 	activation->runtime->busy--;
 	if (activation->runtime->stopping || is_overtaken(activation)) {
 		activation_end(activation); /* run/ does not record it: made up for at the next start */
-	} else if (result->ok || activation->back) {
+	} else if (result->ok || activation->back || activation->refresh) {
 		if (!result->ok)
-			log_error("activate", activation->name, "after the swap back: %s", result->text);
+			log_error("activate", activation->name, "%s: %s",
+				  activation->back ? "after the swap back" : "with the new plain copy",
+				  result->text);
 		activation_done(activation);
 	} else {
 		activation_failed(activation, result->text);
@@ -232,15 +285,63 @@ static void run_hooks(struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
 	char *folder = home_etc(runtime->home, "activate.d");
+	char *current = activation->plain ? home_run(runtime->home, PLAIN_CURRENT) : NULL;
 	char source[OID_HEX_SIZE];
 	char **env = hook_env(runtime, activation->name, activation->sequence,
-			      oid_hex(&activation->source, source), runtime->active);
+			      oid_hex(&activation->source, source), runtime->active, current);
 
 	runtime->busy++;
 	proc_run(runtime->proc, "activate", folder, NULL, env, WAIT_HOOK, on_activated, activation);
 	hook_env_free(env);
+	free(current);
 	free(folder);
 }
+
+/* --- the plain copy --- */
+
+/* Whether the service has been told of just this already, and no hook is to run. */
+static bool is_quiet(const struct activation *activation)
+{
+	const struct runtime *runtime = activation->runtime;
+
+	if (runtime->active[0]) /* as when nothing but a secret's sealed form changed */
+		return activation->same && !activation->back;
+	/* at start, when its hooks ran since the boot */
+	return (activation->same || !activation->plain) && is_recorded(runtime->home, activation->record);
+}
+
+static void on_publish_work(void *arg)
+{
+	struct activation *activation = arg;
+
+	activation->rc = activation->same ? 0
+					  : plain_publish(&activation->runtime->plain, activation->plain,
+							  &activation->err);
+	activation->unready = activation->rc != 0;
+}
+
+static void on_publish_done(void *arg)
+{
+	struct activation *activation = arg;
+
+	activation->runtime->busy--;
+	if (activation->runtime->stopping)
+		activation_end(activation);
+	else if (activation->rc != 0)
+		activation_failed(activation, activation->err.text);
+	else if (is_quiet(activation))
+		activation_done(activation);
+	else
+		run_hooks(activation);
+}
+
+static void publish_plain(struct activation *activation)
+{
+	activation->runtime->busy++;
+	loop_work(activation->runtime->loop, on_publish_work, on_publish_done, activation);
+}
+
+/* --- an activation --- */
 
 /* At a start after a kill before the swap back: why its activation failed then, or NULL. */
 static const char *burnt_before(struct runtime *runtime, const struct activation *activation)
@@ -266,6 +367,9 @@ static void on_work(void *arg)
 	activation->source = revision.release.source;
 	activation->sequence = revision.release.sequence;
 	activation->record = record_text(activation->name);
+	activation->rc = plain_prepare(&activation->runtime->plain, &revision.files, &activation->plain,
+				       &activation->same, &activation->err);
+	activation->unready = activation->rc != 0;
 	revision_clear(&revision);
 }
 
@@ -282,10 +386,10 @@ static void on_done(void *arg)
 		activation_failed(activation, activation->err.text);
 	else if (burnt)
 		activation_failed(activation, burnt);
-	else if (!runtime->active[0] && is_recorded(runtime->home, activation->record))
-		activation_done(activation); /* at start: its hooks ran since the boot */
+	else if (activation->refresh && (activation->same || !activation->plain))
+		activation_end(activation); /* nothing changed */
 	else
-		run_hooks(activation);
+		publish_plain(activation);
 }
 
 void activate_look(struct runtime *runtime)
@@ -297,7 +401,7 @@ void activate_look(struct runtime *runtime)
 
 	if (runtime->stopping)
 		return;
-	if (runtime->activation) {
+	if (runtime->activation || runtime->cleaning) {
 		runtime->look_again = true;
 		return;
 	}
@@ -309,7 +413,7 @@ void activate_look(struct runtime *runtime)
 		return;
 	}
 	back = runtime->reactivate && strcmp(name, runtime->back) == 0;
-	if (strcmp(name, runtime->active) == 0 && !back) {
+	if (strcmp(name, runtime->active) == 0 && !back && !runtime->refresh) {
 		cycle_activated(runtime, name, true);
 		return;
 	}
@@ -318,6 +422,8 @@ void activate_look(struct runtime *runtime)
 	/* what ran before a reboot is not burnt because a hook fails now: the service may not be up yet */
 	activation->back = back ||
 			   (!runtime->active[0] && strcmp(name, runtime->state.active) == 0);
+	activation->refresh = runtime->refresh && !activation->back && strcmp(name, runtime->active) == 0;
+	runtime->refresh = false;
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));
 	runtime->activation = activation;

@@ -54,5 +54,7 @@ int check_files(const struct fileset *files, struct err *err)
 
 int check_step(struct cycle *cycle, struct err *err)
 {
-	return check_files(&cycle->files, err);
+	if (check_files(&cycle->files, err) != 0)
+		return -1;
+	return plain_check(&cycle->runtime->plain, &cycle->files, err);
 }

@@ -36,6 +36,7 @@ static void cycle_free(struct cycle *cycle)
 	fileset_clear(&cycle->files);
 	buf_clear(&cycle->raw);
 	repo_free(cycle->quarantine);
+	free(cycle->plain);
 	free(cycle);
 }
 
@@ -45,8 +46,10 @@ static void cycle_end(struct cycle *cycle)
 	struct runtime *runtime = cycle->runtime;
 
 	runtime->cycle = NULL;
+	runtime->unclean |= cycle->plain != NULL;
 	cycle_free(cycle);
 	cycle_consider(runtime);
+	clean_later(runtime);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -230,8 +233,8 @@ void cycle_consider(struct runtime *runtime)
 	struct cycle *cycle;
 
 	/* an activation under way may burn the very release */
-	if (runtime->cycle || runtime->stopping || runtime->activation || runtime->swapping ||
-	    uv_is_active((uv_handle_t *)&runtime->retry) || !wanted(runtime))
+	if (runtime->cycle || runtime->cleaning || runtime->stopping || runtime->activation ||
+	    runtime->swapping || uv_is_active((uv_handle_t *)&runtime->retry) || !wanted(runtime))
 		return;
 	cycle = mem_new(1, sizeof(*cycle));
 	cycle->runtime = runtime;

@@ -167,14 +167,21 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 		  struct err *err)
 {
 	struct start start;
+	struct plain plain;
 	struct runtime *runtime;
 	int rc;
 
-	if (init_find(home, options, &start, err) != 0)
+	if (plain_init(&plain, home, options->role, options->plain_group, err) != 0 ||
+	    init_find(home, options, &start, err) != 0)
 		return -1;
+	if (start.from_init && plain_check(&plain, &start.revision.files, err) != 0) {
+		start_clear(&start);
+		return -1;
+	}
 	runtime = mem_new(1, sizeof(*runtime));
 	*runtime = (struct runtime){
 		.loop = loop, .home = home, .proc = proc, .changed = changed, .arg = arg, .busy = 1};
+	runtime->plain = plain;
 	memcpy(runtime->name, options->name, strlen(options->name) + 1);
 	(void)uv_timer_init(loop, &runtime->retry); /* never fails */
 	runtime->retry.data = runtime;
@@ -206,10 +213,16 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 		  struct err *err)
 {
 	struct start start;
+	struct plain plain;
 	char *what;
 
-	if (init_find(home, options, &start, err) != 0)
+	if (plain_init(&plain, home, options->role, options->plain_group, err) != 0 ||
+	    init_find(home, options, &start, err) != 0)
 		return -1;
+	if (start.has_revision && plain_check(&plain, &start.revision.files, err) != 0) {
+		start_clear(&start);
+		return -1;
+	}
 	what = start.from_init	      ? text_copy("the configuration in etc/init")
 	       : start.has_revision ? text_format("its last configuration %.12s, sequence %llu",
 						  start.revision.name,
@@ -232,8 +245,8 @@ void runtime_reload(struct runtime *runtime)
 		if (!entry || entry->verdict != VERDICT_BURNT)
 			runtime->refusal.sequence = 0;
 	}
-	if (!runtime->active[0])
-		activate_look(runtime); /* a hook may be mended that kept it from serving */
+	runtime->refresh = true;
+	activate_look(runtime);
 	cycle_consider(runtime);
 }
 

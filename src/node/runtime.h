@@ -28,6 +28,7 @@ struct runtime;
 struct runtime_options {
 	const char *name;
 	const char *role;
+	const char *plain_group; /* who may read the plain copy besides this user; NULL: no one */
 	bool force_reload; /* read etc/init again although there is a last configuration; adopt another cluster */
 	const struct cluster *cluster; /* the cluster to join, whatever etc/init says; NULL: as etc/init says */
 };
@@ -43,7 +44,10 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 /* Loads and checks what a start would, says what it would serve in VERDICT (free), changes nothing. */
 int runtime_check(const struct home *home, const struct runtime_options *options, char **verdict,
 		  struct err *err);
-/* SIGHUP: a rejected release is tried again, and so is a local copy that could not be activated. */
+/*
+ * SIGHUP, or new parameters: a rejected release is tried again, and so is a local copy that could not be activated; what runs
+ * gets its plain copy anew if that differs.
+ */
 void runtime_reload(struct runtime *runtime);
 /* The status document of the interface, a new reference. */
 json_t *runtime_status(const struct runtime *runtime);

@@ -7,6 +7,7 @@
 #include "core/fileset.h"
 #include "core/inotify.h"
 #include "node/link.h"
+#include "node/plain.h"
 #include "node/revision.h"
 #include "node/runtime.h"
 #include "node/state.h"
@@ -33,6 +34,7 @@ struct runtime {
 	void (*changed)(void *arg);
 	void *arg;
 	char name[NAME_MAX_LEN + 1];
+	struct plain plain;
 	enum node_state_word word;
 
 	struct static_key *key;
@@ -53,6 +55,9 @@ struct runtime {
 	uint64_t active_sequence;
 	int64_t active_since;
 	bool reactivate; /* BACK is to be activated although it is ACTIVE: after a swap back */
+	bool refresh;	 /* what its plain copy is made of may have changed: the parameters */
+	bool unclean;	 /* there may be plain copies that are not needed any more */
+	bool cleaning;	 /* they are being removed */
 	bool look_again; /* current moved while an activation was under way */
 	bool swapping;	 /* the swap back to BACK is under way */
 	bool unswapped;	 /* it failed and is tried again */
@@ -85,6 +90,7 @@ struct cycle {
 	struct fileset files;
 	struct buf raw;		  /* the signed commit */
 	char name[REVISION_NAME_MAX];
+	char *plain;		  /* stage: the candidate's plain copy; NULL: there is none */
 	struct node_state known;  /* the log, for the worker: its reasons are not to be read */
 	int rc;			  /* of the step on a worker */
 	struct err err;
@@ -141,6 +147,8 @@ int watch_start(struct runtime *runtime, struct err *err);
 /* --- activate.c --- */
 /* Looks where var/node/current leads, and activates that if it is not what is active. */
 void activate_look(struct runtime *runtime);
+/* Removes the plain copies that are not needed any more, once nothing is under way that may need them. */
+void clean_later(struct runtime *runtime);
 /* Tries a swap back again that failed. */
 void activate_retry(struct runtime *runtime);
 
@@ -177,9 +185,9 @@ void start_clear(struct start *start);
  */
 int seed_replica(const struct home *home, struct node_state *state, struct err *err);
 
-/* The environment of hooks, for MUSTER_* variables; free with hook_env_free. */
+/* The environment of hooks, for MUSTER_* variables; free with hook_env_free. PLAIN NULL: there is no plain copy. */
 char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence, const char *source,
-		const char *previous);
+		const char *previous, const char *plain);
 void hook_env_free(char **env);
 
 #endif

@@ -1,4 +1,6 @@
-/* watch: var/node is watched with inotify; whoever moves `current` there starts an activation. */
+/*
+ * watch: var/node is watched with inotify, and whoever moves `current` there starts an activation; and etc/, for new parameters.
+ */
 #include "node/steps.h"
 
 #include "core/log.h"
@@ -7,7 +9,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
-enum { WATCH_NODE };
+enum { WATCH_NODE, WATCH_ETC };
 
 static void on_event(void *arg, int which, const char *name, uint32_t mask)
 {
@@ -16,8 +18,12 @@ static void on_event(void *arg, int which, const char *name, uint32_t mask)
 	(void)mask; /* an event is only a hint */
 	if (which < 0)
 		log_warning("watch", runtime->name, "events were lost: looking at everything");
-	if (which < 0 || strcmp(name, "current") == 0)
+	if (which < 0 || (which == WATCH_NODE && strcmp(name, "current") == 0))
 		activate_look(runtime);
+	/* ..data is what Kubernetes moves when a file that it mounts here changes */
+	if (which < 0 ||
+	    (which == WATCH_ETC && (strcmp(name, PLAIN_PARAMS) == 0 || strcmp(name, "..data") == 0)))
+		runtime_reload(runtime);
 }
 
 int watch_start(struct runtime *runtime, struct err *err)
@@ -28,6 +34,9 @@ int watch_start(struct runtime *runtime, struct err *err)
 	if (rc == 0)
 		rc = inotify_add(runtime->watch, folder, IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM,
 				 WATCH_NODE, err);
+	if (rc == 0)
+		rc = inotify_add(runtime->watch, runtime->home->etc, IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE, WATCH_ETC,
+				 err);
 	free(folder);
 	return rc;
 }

@@ -27,6 +27,7 @@ with_kill() {
 points() {
 	local name=$1 home=$2 setup=$3 run=$4 check=$5 n=$FIRST code count=0
 	while :; do
+		remove_plain "${AREA:?}/$home"
 		rm -rf "${AREA:?}/$home"
 		"$setup"
 		code=0

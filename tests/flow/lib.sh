@@ -125,7 +125,7 @@ admin_ready() { [ -n "$(field "$1" .published.source || true)" ]; }
 # remove_plain HOME: the plain copy that a node keeps on tmpfs when its home is on a disk.
 remove_plain() {
 	local link
-	link=$(readlink "$1/run/current" 2>/dev/null) || return 0
+	link=$(readlink "$1/run/plain" 2>/dev/null) || return 0
 	case $link in
 	*/../* | */..) ;;
 	/dev/shm/?*)
