@@ -38,6 +38,8 @@ static int scan_commit(void *arg, const struct oid *oid)
 
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
 	rc = repo_commit_raw(cycle->source, oid, &raw, scan->err);
+	if (rc == 0 && shrink_allowed_by(message_of(&raw)))
+		cycle->allow_shrink = true;
 	if (rc == 0 && release_message_check(message_of(&raw), &why) != 0)
 		findings_add(&cycle->out->findings,
 			     "commit %.12s: %s: reword it (git commit --amend, git rebase)",

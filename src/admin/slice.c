@@ -161,8 +161,10 @@ int cut(struct cycle *cycle, struct err *err)
 
 		if (rc == 0) {
 			params_list(role->doc, cycle->model, &role->params);
-			rc = take_files(cycle, role, COMMON, err);
+			rc = shrink_check(cycle, role, err);
 		}
+		if (rc == 0)
+			rc = take_files(cycle, role, COMMON, err);
 		if (rc == 0)
 			rc = take_files(cycle, role, own, err);
 		if (rc == 0)

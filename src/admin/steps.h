@@ -46,6 +46,7 @@ struct cycle {
 	struct model *model;
 	char *author;  /* of the one commit that is published; NULL when it is not exactly one */
 	char *message; /* likewise */
+	bool allow_shrink; /* one of the commits says that a slice may lose over half of its elements */
 
 	/* check */
 	struct cluster cluster;
@@ -67,6 +68,14 @@ int publish(struct cycle *cycle, struct err *err);
 
 /* Cuts the slices; the work of the step slice, whose name config/slice.c has. */
 int cut(struct cycle *cycle, struct err *err);
+
+/* --- shrink.c --- */
+/* Whether a commit's message says that a slice may lose over half of its elements. */
+bool shrink_allowed_by(const char *message);
+/* Adds a finding when the slice of a role does, against the role's newest release, and may not. */
+int shrink_check(struct cycle *cycle, const struct cycle_role *role, struct err *err);
+/* For a trial: what the commits say that are not published yet. */
+int shrink_look(struct cycle *cycle, struct err *err);
 
 /* Frees what the context holds. */
 void cycle_clear(struct cycle *cycle);

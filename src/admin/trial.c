@@ -32,8 +32,24 @@ static void take_roles(struct cycle *cycle, struct trial *out)
 	}
 }
 
+/* What was published before, to compare with. */
+static int open_repositories(struct cycle *cycle, struct err *err)
+{
+	char *source = home_var(cycle->in->home, ADMIN_SOURCE);
+	char *releases = home_var(cycle->in->home, ADMIN_RELEASES);
+	int rc = repo_open(source, &cycle->source, err);
+
+	if (rc == 0)
+		rc = repo_open(releases, &cycle->releases, err);
+	if (rc == 0)
+		rc = shrink_look(cycle, err);
+	free(source);
+	free(releases);
+	return rc;
+}
+
 int trial_run(const struct home *home, const struct identity *identity, struct fileset *files,
-	      struct trial *out, struct err *err)
+	      unsigned flags, struct trial *out, struct err *err)
 {
 	const struct admin_input in = {.home = home, .identity = identity};
 	struct publication publication = {.commits = 0};
@@ -43,6 +59,8 @@ int trial_run(const struct home *home, const struct identity *identity, struct f
 
 	*files = (struct fileset){0};
 	*out = (struct trial){.role_count = 0};
+	if (!(flags & TRIAL_ALLOW_SHRINK))
+		rc = open_repositories(&cycle, &why);
 	for (size_t i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
 		rc = steps[i](&cycle, &why);
 	if (rc == 0)

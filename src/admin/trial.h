@@ -26,10 +26,14 @@ struct trial {
 	size_t role_count;
 };
 
-/* FILES: as in the authoring repository; left empty. 0 also when there are findings; -1 when it
+enum trial_flag {
+	TRIAL_ALLOW_SHRINK = 1, /* what was published before does not count */
+};
+
+/* FILES: as in the authoring repository; left empty. FLAGS of enum trial_flag. 0 also when there are findings; -1 when it
  * could not be tried. */
 int trial_run(const struct home *home, const struct identity *identity, struct fileset *files,
-	      struct trial *out, struct err *err);
+	      unsigned flags, struct trial *out, struct err *err);
 /* The files of REV of the authoring repository, or (NULL) of its work tree. GONE when there is no
  * such revision. */
 int trial_files(const struct home *home, const char *rev, struct fileset *out, struct err *err);

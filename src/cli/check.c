@@ -82,7 +82,7 @@ int cmd_check(struct cli *cli, int argc, char **argv, struct err *err)
 		return CLI_FAILED;
 	rc = trial_files(cli->home, argv[optind], &files, err);
 	if (rc == 0)
-		rc = trial_run(cli->home, identity, &files, &trial, err);
+		rc = trial_run(cli->home, identity, &files, 0, &trial, err);
 	rc = rc == 0 ? report(&trial, role, err) : CLI_FAILED;
 	trial_clear(&trial);
 	fileset_clear(&files);

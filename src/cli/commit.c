@@ -113,7 +113,8 @@ static int check_before(struct cli *cli, struct repo *repo, const struct asked *
 	if (rc == 0)
 		rc = would_be(repo, asked, &files, err);
 	if (rc == 0)
-		rc = trial_run(cli->home, identity, &files, &trial, err);
+		rc = trial_run(cli->home, identity, &files,
+			       asked->allow_shrink ? TRIAL_ALLOW_SHRINK : 0, &trial, err);
 	for (size_t i = 0; rc == 0 && i < trial.findings.count; i++)
 		cli_field(trial.findings.lines[i], 0);
 	if (rc == 0 && trial.findings.count > 0)

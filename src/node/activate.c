@@ -166,6 +166,10 @@ void activate_retry(struct runtime *runtime)
 		runtime->unswapped = false;
 		begin_swap(runtime);
 	}
+	if (runtime->put_off) {
+		runtime->put_off = false;
+		activate_look(runtime);
+	}
 }
 
 /*
@@ -320,6 +324,22 @@ static void on_publish_work(void *arg)
 	activation->unready = activation->rc != 0;
 }
 
+/* The disk, not the release: what runs goes on, and current is looked at again after the back-off. */
+static bool put_off(struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+	enum err_code code = activation->err.code;
+
+	if (!activation->unready || code == ERR_REFUSED || code == ERR_CORRUPT)
+		return false;
+	log_warning("activate", activation->name, "no plain copy, tried again later: %s", activation->err.text);
+	runtime->refresh |= activation->refresh;
+	runtime->put_off = true;
+	retry_later(runtime);
+	activation_end(activation);
+	return true;
+}
+
 static void on_publish_done(void *arg)
 {
 	struct activation *activation = arg;
@@ -327,6 +347,8 @@ static void on_publish_done(void *arg)
 	activation->runtime->busy--;
 	if (activation->runtime->stopping)
 		activation_end(activation);
+	else if (activation->rc != 0 && put_off(activation))
+		return;
 	else if (activation->rc != 0)
 		activation_failed(activation, activation->err.text);
 	else if (is_quiet(activation))
@@ -382,6 +404,8 @@ static void on_done(void *arg)
 	runtime->busy--;
 	if (runtime->stopping || is_overtaken(activation))
 		activation_end(activation);
+	else if (activation->rc != 0 && put_off(activation))
+		return;
 	else if (activation->rc != 0)
 		activation_failed(activation, activation->err.text);
 	else if (burnt)

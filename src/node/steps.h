@@ -56,6 +56,7 @@ struct runtime {
 	int64_t active_since;
 	bool reactivate; /* BACK is to be activated although it is ACTIVE: after a swap back */
 	bool refresh;	 /* what its plain copy is made of may have changed: the parameters */
+	bool put_off;	 /* an activation that could not be, for now */
 	bool unclean;	 /* there may be plain copies that are not needed any more */
 	bool cleaning;	 /* they are being removed */
 	bool look_again; /* current moved while an activation was under way */

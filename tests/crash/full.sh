@@ -46,8 +46,9 @@ serving() { field_is update .isServing true; }
 # update N ERRNO: 1 when the fault was met before the new release ran.
 update() {
 	local failed=0
+	remove_plain update
 	rm -rf update good
-	cp -a node1 update
+	copy_home node1 update
 	LD_PRELOAD=$faults FAULTS_BELOW=$AREA/update FAULTS_FAIL=$1:$2 FAULTS_GOOD=$AREA/good FAULTS_LOG=$AREA/calls \
 		start update update --no-admin --service-role internal --service-name node
 	# a home whose lock cannot be made is a start that fails; else what is on the disk is served
@@ -64,7 +65,7 @@ update() {
 	# the fault is met, or the release ran before it could be
 	within "$DEADLINE" eval "field_is update .sequence 2 || grep -q '^$1 ' calls" || fail "update: stands still at call $1"
 	field_is update .sequence 2 || failed=1
-	serving || fail "update: does not serve when call $1 fails with $2"
+	within 10 serving || fail "update: does not serve when call $1 fails with $2"
 	touch good
 	wait_sequence update 2
 	[ "$(field update .nodeState)" = RUNNING ] || fail "update: is $(field update .nodeState) after call $1"

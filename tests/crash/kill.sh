@@ -112,7 +112,7 @@ first_setup() { mkdir -p first/etc/init && cp cluster.xml first/etc/init/; }
 first_run() { node_with "$1" first; }
 first_check() { node_check "$1" first; }
 
-update_setup() { cp -a node1 update; }
+update_setup() { copy_home node1 update; }
 update_run() { node_with "$1" update; }
 update_check() { node_check "$1" update; }
 

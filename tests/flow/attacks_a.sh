@@ -128,6 +128,7 @@ rm -rf admin/var/admin/release.git
 cp -R evil/var/admin/release.git admin/var/admin/release.git
 start admin admin --admin --no-status
 wait_admin admin
+wait_state node RUNNING
 sed -i 's|<access-token-ttl>301<|<access-token-ttl>302<|' admin/var/admin/config/tokens.xml
 muster --home admin commit -m 'a good one' --wait >/dev/null
 grep -q '<access-token-ttl>302<' node/var/node/current/config.xml || fail 'the real admin is not followed any more'

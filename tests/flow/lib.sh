@@ -135,6 +135,18 @@ remove_plain() {
 	esac
 }
 
+# copy_home FROM TO: a node's, with a plain copy of its own.
+copy_home() {
+	local base copy
+	cp -a "$1" "$2"
+	base=$(readlink "$1/run/plain" 2>/dev/null) || return 0
+	[ -d "$base" ] && [ -L "$1/run/plain" ] || return 0
+	copy=$(mktemp -d "${base%/*}/muster-XXXXXXXXXX")
+	cp -a "$base/." "$copy/"
+	ln -sfn "$copy" "$2/run/plain"
+	ln -sfn "$copy/$(basename "$(readlink "$1/run/current")")" "$2/run/current"
+}
+
 # What a sanitizer wrote is a failure, whatever the exit code was.
 sanitizer_reports() {
 	grep -hE 'ERROR: (Address|Leak|Thread|Memory)Sanitizer|: runtime error: ' "$AREA"/*.log
