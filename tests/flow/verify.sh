@@ -78,12 +78,24 @@ done < <("$MUSTER_BIN/tests/flow/hostile" --list)
 rm -rf bad
 mkdir -p bad/var
 cp -R admin/var/admin bad/var/admin
+# a publication is a pack: its objects one by one, to lose and damage them
+unpack() {
+	local pack
+	for pack in "$1"/objects/pack/*.pack; do
+		[ -e "$pack" ] || continue
+		mv "$pack" "${pack%.pack}".idx "$AREA"
+		git -C "$1" unpack-objects -q <"$AREA/${pack##*/}"
+	done
+}
+unpack bad/var/admin/release.git
 first=$(git -C "$git" rev-list --max-parents=0 internal)
 rm -f "bad/var/admin/release.git/objects/${first:0:2}/${first:2}"
 exits 1 muster verify --cluster cluster.xml --role "$role" bad/var/admin/release.git
 grep -q "release ${first:0:12}" err || fail "a hole is not named: $(cat err)"
 blob=$(git -C "$git" rev-parse "$first:config.xml")
-cp "$git/objects/${first:0:2}/${first:2}" "bad/var/admin/release.git/objects/${first:0:2}/"
+rm -rf bad/var/admin
+cp -R admin/var/admin bad/var/admin
+unpack bad/var/admin/release.git
 chmod u+w "bad/var/admin/release.git/objects/${blob:0:2}/${blob:2}"
 printf 'x' >"bad/var/admin/release.git/objects/${blob:0:2}/${blob:2}"
 exits 1 muster verify --cluster cluster.xml --role "$role" bad/var/admin/release.git

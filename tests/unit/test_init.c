@@ -5,6 +5,7 @@
 #include "config/document.h"
 #include "crypto/key.h"
 #include "node/runtime.h"
+#include "repo/git.h"
 
 #define ROLE "internal"
 
@@ -15,6 +16,7 @@ static int libraries(void **state)
 	(void)state;
 	crypto_setup();
 	config_setup();
+	git_setup();
 	ours = identity_new();
 	theirs = identity_new();
 	return 0;
