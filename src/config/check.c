@@ -6,6 +6,7 @@
 
 #include "config/param.h"
 #include "config/path.h"
+#include "config/secret.h"
 #include "config/table.h"
 #include "config/xml.h"
 #include "core/limits.h"
@@ -188,7 +189,7 @@ static const char *type_fault(const struct model_props *props, const char *text)
 static void check_type(struct checking *c, const xmlNode *node, const struct model_props *props)
 {
 	const char *text = xml_text(node);
-	const char *fault = props->flags & MODEL_SECRET ? NULL : type_fault(props, text);
+	const char *fault = secret_leaf(node, props) ? NULL : type_fault(props, text);
 
 	if (fault)
 		found(c, node, "\"%.100s\" is not %s", text, fault);
@@ -209,7 +210,7 @@ static void check_leaf(struct checking *c, const xmlNode *node, const struct mod
 			found(c, node, "\"%.200s\" is not in %s", text,
 			      model_list_name(c->model, props->refs));
 	}
-	fault = param_fault(text, props->flags & MODEL_SECRET);
+	fault = param_fault(text, secret_leaf(node, props));
 	if (fault)
 		found(c, node, "%s", fault);
 	else if (!param_in(text))

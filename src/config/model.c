@@ -357,6 +357,17 @@ void model_match(const struct model *model, const struct steps *steps, struct mo
 			join(pattern, out, &type_order, &ref_order);
 }
 
+bool model_secret_name(const struct model *model, const char *name)
+{
+	const struct pattern *pattern = model->buckets[bucket_of(name)];
+
+	for (; pattern; pattern = pattern->next)
+		if (pattern->flags & MODEL_SECRET &&
+		    strcmp(pattern->steps[pattern->count - 1], name) == 0)
+			return true;
+	return false;
+}
+
 const char *model_list_name(const struct model *model, uint64_t lists)
 {
 	for (size_t i = 0; i < model->list_count; i++)

@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/limits.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,8 @@ struct model_props {
 
 /* What all patterns that match say together; of type= and ref= the last line says it. */
 void model_match(const struct model *model, const struct steps *steps, struct model_props *out);
+/* Whether some pattern calls elements of that name secret, wherever they stand. */
+bool model_secret_name(const struct model *model, const char *name);
 /* The pattern of the lists of a mask as it was written, for messages; the first if there are
  * several. Borrowed. */
 const char *model_list_name(const struct model *model, uint64_t lists);

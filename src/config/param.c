@@ -2,6 +2,7 @@
 #include "config/param.h"
 
 #include "config/path.h"
+#include "config/secret.h"
 #include "config/xml.h"
 #include "core/buf.h"
 #include "core/limits.h"
@@ -90,8 +91,7 @@ bool param_in(const char *text)
 	return strstr(text, OPENING) != NULL;
 }
 
-/* Whether the text of a secret leaf has something to fill: nothing else in it is a parameter. */
-static bool is_whole(const char *text)
+bool param_is_whole(const char *text)
 {
 	struct piece piece;
 
@@ -119,7 +119,7 @@ const char *param_fault(const char *text, bool secret)
 			return "no parameter may be named MUSTER_*, CONFIG_ENCRYPTION_KEY or "
 			       "CREDENTIALS_DIRECTORY";
 	}
-	if (found && secret && !is_whole(text))
+	if (found && secret && !param_is_whole(text))
 		return "in a secret only a whole #{NAME} without default may stand for the value";
 	return NULL;
 }
@@ -147,7 +147,7 @@ static void visit_leafs(struct visit *visit, xmlNode *parent)
 		steps_push(&visit->steps, xml_name(node));
 		if (param_in(text)) {
 			model_match(visit->model, &visit->steps, &props);
-			if (!(props.flags & MODEL_SECRET) || is_whole(text))
+			if (!secret_leaf(node, &props) || param_is_whole(text))
 				visit->fn(visit, node);
 		}
 		visit_leafs(visit, node);

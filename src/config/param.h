@@ -66,6 +66,8 @@ int params_fill(struct document *doc, const struct model *model, const struct pa
 
 /* Whether a parameter, or what begins like one, is in a text. */
 bool param_in(const char *text);
+/* Whether a text is one parameter without a default: what may stand for a secret. */
+bool param_is_whole(const char *text);
 /* What is wrong with the parameters in the text of a leaf; NULL when nothing is. Static text. */
 const char *param_fault(const char *text, bool secret);
 

@@ -2,6 +2,7 @@
 #include "config/xml.h"
 
 #include "core/text.h"
+#include "crypto/key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,8 +382,12 @@ void xml_set_text(struct document *doc, xmlNode *leaf, const char *text)
 {
 	xmlNode *old = leaf->children, *new;
 
-	if (old && old->type == XML_TEXT_NODE)
+	if (old && old->type == XML_TEXT_NODE) {
+		/* what the dictionary owns is shared, and shorter than any secret */
+		if (!doc->xml->dict || !xmlDictOwns(doc->xml->dict, old->content))
+			crypto_wipe(old->content, strlen((char *)old->content));
 		xml_remove(old);
+	}
 	if (!*text)
 		return;
 	if (!leaf->children) {

@@ -103,7 +103,7 @@ const char *xml_scope_href(const xmlNode *node, const xmlChar *prefix);
 xmlNode *xml_add(struct document *doc, xmlNode *parent, const char *ns, const char *name);
 void xml_add_leaf(struct document *doc, xmlNode *parent, const char *ns, const char *name,
 		  const char *text);
-/* Makes TEXT the text of a leaf; remarks in it stay. */
+/* Makes TEXT the text of a leaf; remarks in it stay, and the old text is wiped. */
 void xml_set_text(struct document *doc, xmlNode *leaf, const char *text);
 /*
  * Copies an element without the elements in it (attributes, text, declarations, origin) to the end

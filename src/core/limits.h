@@ -18,6 +18,8 @@
 #define LIMIT_XML_DEPTH 128u		/* elements within each other: the deepest known is 20 */
 #define LIMIT_XML_FILES 1000u		/* XML files of one configuration */
 #define LIMIT_FINDINGS 1000u		/* findings a check lists before it stops */
+#define LIMIT_SECRET_VALUE (256u << 10)	/* bytes of one secret: a key store with a long chain is 20 kB */
+#define LIMIT_SECRET_KEYS 16u		/* entries of a keyring: those of past rotations open old commits */
 
 #define LIMIT_RENDER_OUTPUT (16u << 20)	/* bytes one template writes */
 #define LIMIT_RENDER_MEMORY (512u << 20) /* bytes one template works with: a configuration of 10 MB takes 100 */
