@@ -22,7 +22,8 @@ static int print_help(void)
 {
 	(void)puts("usage: muster [--home DIR] COMMAND [ARGUMENTS]\n"); /* checked below, as all of it */
 	for (const struct command *c = commands; c->name; c++)
-		(void)printf("  %-8s %s\n           %s\n", c->name, c->arguments, c->summary);
+		if (c->summary)
+			(void)printf("  %-8s %s\n           %s\n", c->name, c->arguments, c->summary);
 	(void)puts("\nexit: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon, 4 time ran out; see muster(1)");
 	return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;
 }

@@ -14,10 +14,16 @@
 
 static int check_cluster(struct cycle *cycle, struct err *err)
 {
+	const struct sealer sealer = sealer_of(cycle->keyring);
 	struct findings *findings = &cycle->out->findings;
 	struct keystore *keystore = NULL;
 	struct err why = {.code = ERR_NONE};
 
+	if (!cycle->without_keys &&
+	    seal_open_cluster(cycle->doc, cycle->model, &sealer, NULL, &why) != 0) {
+		findings_add(findings, "%s", why.text);
+		return 0;
+	}
 	if (cluster_read(cycle->doc, &cycle->cluster, &why) != 0) {
 		if (why.code == ERR_GONE)
 			findings_add(findings,
@@ -79,14 +85,21 @@ static const struct {
 	{"publish", publish},    /* the branches, and the state */
 };
 
-/* Another version may cut or check otherwise, other keys must be announced. */
-static char *made_by(const struct identity *identity)
+/* Another version may cut or check otherwise, other keys must be announced or sealed with. */
+static char *made_by(const struct cycle *cycle)
 {
+	const struct identity *identity = cycle->in->identity;
 	uint8_t digest[DIGEST_SIZE];
-	char hex[DIGEST_HEX_SIZE];
+	char hex[DIGEST_HEX_SIZE], id[SEAL_ID_HEX_SIZE] = "none";
 
+	(void)keyring_seals(cycle->keyring, SCOPE_CONFIG, id); /* else none */
 	digest_bytes(identity->release_public, identity->release_count * KEY_SIZE, digest);
-	return text_format("%s %.16s", PACKAGE_VERSION, digest_hex(digest, hex));
+	return text_format("%s %.16s %s", PACKAGE_VERSION, digest_hex(digest, hex), id);
+}
+
+int cycle_keys(struct cycle *cycle, struct err *err)
+{
+	return keyring_load(cycle->in->home, &cycle->keyring, err);
 }
 
 /* What to publish, and everything that is needed to look at it. */
@@ -98,7 +111,12 @@ static int cycle_open(struct cycle *cycle, struct err *err)
 	struct err why = {.code = ERR_NONE};
 	int rc = 0;
 
-	cycle->made_by = made_by(in->identity);
+	if (cycle_keys(cycle, err) != 0) {
+		free(source);
+		free(releases);
+		return -1;
+	}
+	cycle->made_by = made_by(cycle);
 	if (state_read(in->home->var_fd, &cycle->state, &why) != 0 && why.code != ERR_GONE)
 		log_warning("load", "", "%s: going by the branches instead", why.text);
 	if (repo_open(source, &cycle->source, err) != 0 ||
@@ -207,7 +225,7 @@ static int run_steps(struct cycle *cycle, struct err *err)
 void cycle_clear(struct cycle *cycle)
 {
 	for (size_t i = 0; i < cycle->role_count; i++) {
-		document_free(cycle->roles[i].doc);
+		seal_document_free(cycle->roles[i].doc, cycle->model);
 		params_clear(&cycle->roles[i].params);
 		fileset_clear(&cycle->roles[i].tree);
 		release_clear(&cycle->roles[i].tip);
@@ -216,8 +234,9 @@ void cycle_clear(struct cycle *cycle)
 	cluster_clear(&cycle->cluster);
 	free(cycle->author);
 	free(cycle->message);
-	document_free(cycle->doc);
+	seal_document_free(cycle->doc, cycle->model);
 	model_free(cycle->model);
+	keyring_free(cycle->keyring);
 	fileset_clear(&cycle->files);
 	state_clear(&cycle->state);
 	free(cycle->made_by);

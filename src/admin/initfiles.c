@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "crypto/seal.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -145,25 +146,28 @@ static int add_with_cluster(struct fileset *out, const char *name, struct docume
 		rc = document_serialise(doc, &text, err);
 	if (rc == 0)
 		rc = fileset_add(out, name, FILE_PLAIN, buf_text(&text), text.len, err);
-	buf_clear(&text);
+	seal_wipe(&text);
 	return rc;
 }
 
-/* A file with a cluster element: with the host and port asked for, and without its keystore. */
+/* A file with a cluster element: with the host and port asked for, and this keystore. */
 static int add_cluster_file(struct fileset *out, const struct file *file, struct document *doc,
 			    struct cluster *cluster, const char *host, uint16_t port,
-			    struct err *err)
+			    const char *keystore, struct err *err)
 {
 	struct cluster now = {.host = host ? (char *)host : cluster->host,
 			      .port = port ? port : cluster->port,
-			      .listen_host = cluster->listen_host};
+			      .listen_host = cluster->listen_host,
+			      .keystore = (char *)keystore};
 
 	return add_with_cluster(out, file->path, doc, &now, err);
 }
 
-static int add_new_cluster(struct fileset *out, char *host, uint16_t port, struct err *err)
+static int add_new_cluster(struct fileset *out, char *host, uint16_t port, const char *keystore,
+			   struct err *err)
 {
-	struct cluster cluster = {.host = host, .port = port ? port : CLUSTER_PORT};
+	struct cluster cluster = {
+		.host = host, .port = port ? port : CLUSTER_PORT, .keystore = (char *)keystore};
 	struct document *doc = document_new();
 	/* not base.xml or the like, which configuration that is copied in later would replace */
 	char *name = text_copy("cluster.xml");
@@ -180,8 +184,8 @@ static int add_new_cluster(struct fileset *out, char *host, uint16_t port, struc
 }
 
 int initfiles_first_commit(const struct fileset *files, const char *host, uint16_t port,
-			   const char *default_host, struct fileset *out, char **at,
-			   struct err *err)
+			   const char *default_host, const char *keystore, struct fileset *out,
+			   char **at, struct err *err)
 {
 	char *found = NULL;
 
@@ -194,7 +198,8 @@ int initfiles_first_commit(const struct fileset *files, const char *host, uint16
 		if (rc == 1) {
 			free(found);
 			found = text_copy(host ? host : cluster.host);
-			rc = add_cluster_file(out, file, doc, &cluster, host, port, err);
+			rc = add_cluster_file(out, file, doc, &cluster, host, port, keystore,
+					      err);
 		} else if (rc == 0) {
 			rc = fileset_add(out, file->path, file->mode, file->data, file->size, err);
 		}
@@ -207,7 +212,7 @@ int initfiles_first_commit(const struct fileset *files, const char *host, uint16
 	}
 	if (!found) {
 		found = text_copy(host ? host : default_host);
-		if (add_new_cluster(out, found, port, err) != 0) {
+		if (add_new_cluster(out, found, port, keystore, err) != 0) {
 			free(found);
 			return -1;
 		}

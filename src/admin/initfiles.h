@@ -28,12 +28,13 @@ int initfiles_check_cluster(const struct fileset *files, const struct identity *
 			    bool first_start, struct err *err);
 
 /*
- * What becomes the first commit: FILES as they are, but that the cluster element holds HOST and
- * PORT (NULL, 0: those it has) and no keystore. If no file has a cluster element, one is added with
- * HOST, or DEFAULT_HOST, and the port. AT is the host in the end, a new string.
+ * What becomes the first commit, before it is sealed: FILES as they are, but that the cluster
+ * element holds HOST and PORT (NULL, 0: those it has) and KEYSTORE. If no file has a cluster
+ * element, one is added with HOST, or DEFAULT_HOST, and the port. AT is the host in the end, a new
+ * string.
  */
 int initfiles_first_commit(const struct fileset *files, const char *host, uint16_t port,
-			   const char *default_host, struct fileset *out, char **at,
-			   struct err *err);
+			   const char *default_host, const char *keystore, struct fileset *out,
+			   char **at, struct err *err);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "admin/steps.h"
 
+#include "admin/scan.h"
 #include "config/merge.h"
 #include "core/limits.h"
 #include "core/log.h"
@@ -13,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct scan {
+struct looking {
 	struct cycle *cycle;
+	struct scan *scan;
 	struct err *err;
 };
 
@@ -26,18 +28,21 @@ static const char *message_of(const struct buf *raw)
 	return blank ? blank + 2 : "";
 }
 
-/* A message must not be able to say what only a release may, even where it would not travel. */
-static int scan_commit(void *arg, const struct oid *oid)
+/*
+ * A message must not be able to say what only a release may, even where it would not travel; and
+ * what is in the clear in any commit is in git for good.
+ */
+static int look_at(void *arg, const struct oid *oid)
 {
-	struct scan *scan = arg;
-	struct cycle *cycle = scan->cycle;
+	struct looking *looking = arg;
+	struct cycle *cycle = looking->cycle;
 	struct err why = {.code = ERR_NONE};
 	char hex[OID_HEX_SIZE];
 	struct buf raw;
 	int rc;
 
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
-	rc = repo_commit_raw(cycle->source, oid, &raw, scan->err);
+	rc = repo_commit_raw(cycle->source, oid, &raw, looking->err);
 	if (rc == 0 && shrink_allowed_by(message_of(&raw)))
 		cycle->allow_shrink = true;
 	if (rc == 0 && release_message_check(message_of(&raw), &why) != 0)
@@ -45,7 +50,7 @@ static int scan_commit(void *arg, const struct oid *oid)
 			     "commit %.12s: %s: reword it (git commit --amend, git rebase)",
 			     oid_hex(oid, hex), why.text);
 	buf_clear(&raw);
-	return rc;
+	return rc == 0 ? scan_commit(looking->scan, oid, looking->err) : rc;
 }
 
 /*
@@ -85,12 +90,15 @@ static int read_commits(struct cycle *cycle, struct err *err)
 {
 	struct publication *out = cycle->out;
 	const struct oid *before;
-	struct scan scan = {.cycle = cycle, .err = err};
+	struct looking looking = {.cycle = cycle, .err = err};
 	struct source_range range = {.count = 0};
+	int rc = published_before(cycle, &before, err);
 
-	if (published_before(cycle, &before, err) != 0 ||
-	    source_range_each(cycle->source, before, &out->source, scan_commit, &scan, err) != 0 ||
-	    source_range(cycle->source, before, &out->source, &range, err) != 0)
+	looking.scan = scan_new(cycle->source, &out->findings);
+	if (rc == 0)
+		rc = source_range_each(cycle->source, before, &out->source, look_at, &looking, err);
+	scan_free(looking.scan);
+	if (rc != 0 || source_range(cycle->source, before, &out->source, &range, err) != 0)
 		return -1;
 	out->commits = range.count;
 	if (range.author && range.message) {

@@ -2,9 +2,9 @@
  * seal: makes of each slice the files of a release, and checks them as a node will.
  *
  * The contract of this step is that what leaves it may be read by whoever can read release.git: the
- * place where the secrets of a slice become unreadable to all but its role. Values pass through as
- * they are in the authoring repository; the one value that is not from there is the keystore that
- * slice put in.
+ * place where the secrets of a slice become unreadable to all but its role. What is sealed for the
+ * authoring repository is opened, and that and the keystore that slice put in are sealed for the
+ * role.
  */
 #include "admin/steps.h"
 
@@ -23,9 +23,7 @@ static int serialise(struct cycle_role *role, struct err *err)
 	rc = document_serialise(role->doc, &text, err);
 	if (rc == 0)
 		rc = fileset_add(&role->tree, CONFIG, FILE_PLAIN, buf_text(&text), text.len, err);
-	if (text.data)
-		crypto_wipe(text.data, text.len); /* the keystore is in it */
-	buf_clear(&text);
+	seal_wipe(&text); /* in a trial without keys secrets may be in it */
 	return rc;
 }
 
@@ -33,12 +31,15 @@ static int serialise(struct cycle_role *role, struct err *err)
 static int check_as_node(struct cycle *cycle, const struct cycle_role *role, struct err *err)
 {
 	const struct file *file = fileset_find(&role->tree, CONFIG);
+	const struct sealer sealer = sealer_of(cycle->keyring);
 	struct findings findings = {.count = 0};
 	struct document *doc = NULL;
 	int rc = document_parse(CONFIG, file->data, file->size, &doc, err);
 
 	if (rc == 0)
 		rc = check(doc, cycle->model, &findings);
+	if (rc == 0 && !cycle->without_keys)
+		rc = seal_check(doc, cycle->model, &sealer, role->name, &findings);
 	for (size_t i = 0; i < findings.count; i++)
 		findings_add(&cycle->out->findings, "slice of role %s: %s", role->name,
 			     findings.lines[i]);
@@ -49,13 +50,18 @@ static int check_as_node(struct cycle *cycle, const struct cycle_role *role, str
 
 int seal(struct cycle *cycle, struct err *err)
 {
+	const struct sealer sealer = sealer_of(cycle->keyring);
+
 	for (size_t i = 0; i < cycle->role_count; i++) {
 		struct cycle_role *role = cycle->roles + i;
 
+		if (!cycle->without_keys && seal_for_role(role->doc, cycle->model, &sealer, role->name,
+							  &cycle->out->findings) != 0)
+			continue;
 		if (serialise(role, err) != 0 ||
 		    (check_as_node(cycle, role, err) != 0 && cycle->out->findings.count == 0))
 			return err_prefix(err, "slice of role %s", role->name);
-		document_free(role->doc);
+		seal_document_free(role->doc, cycle->model);
 		role->doc = NULL;
 	}
 	return cycle->out->findings.count ? -1 : 0;

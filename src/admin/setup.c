@@ -1,8 +1,9 @@
 /* An admin home: see setup.h. */
 #include "admin/setup.h"
 
+#include "admin/authoring.h"
 #include "admin/cycle.h"
-#include "admin/gitconfig.h"
+#include "admin/hooks.h"
 #include "admin/initfiles.h"
 #include "admin/signers.h"
 #include "config/merge.h"
@@ -70,6 +71,52 @@ static char *machine_name(void)
 	return text_copy(name);
 }
 
+/* The configuration secret that is there, or a new one, which FRESH says: it is to be kept. */
+static int find_secret(const struct home *home, struct keyring **out, bool *fresh, struct err *err)
+{
+	if (keyring_load(home, out, err) != 0)
+		return -1;
+	*fresh = keyring_count(*out) == 0;
+	if (*fresh)
+		return keyring_add_fresh(*out, err);
+	if (keyring_secrets(*out) > 0)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		       "%s holds role keys only, but an admin needs the configuration secret",
+		       keyring_source(*out));
+}
+
+/* The files of etc/init as the first commit has them: with this admin's cluster, and sealed. */
+static int first_files(const struct home *home, const struct setup_options *options,
+		       const struct fileset *given, const struct identity *identity,
+		       const struct keyring *ring, struct fileset *out, char **host,
+		       struct findings *findings, struct err *err)
+{
+	const struct sealer sealer = sealer_of(ring);
+	struct authoring authoring = {.home = home, .sealer = &sealer};
+	struct keystore *keystore = keystore_for(identity, "*");
+	char *machine = machine_name();
+	struct buf text;
+	int rc;
+
+	buf_init(&text, LIMIT_SMALL_FILE);
+	keystore_format(keystore, &text);
+	keystore_free(keystore);
+	rc = initfiles_first_commit(given, options->host, options->port, machine, buf_text(&text), out,
+				    host, err);
+	if (rc == 0 && authoring_seal(&authoring, out, findings, err) != 0) {
+		rc = -1;
+		if (findings->count > 0)
+			(void)err_set(err, ERR_REFUSED, "%s%s", findings->lines[0],
+				      findings->count > 1 ? " (and more)" : "");
+		(void)err_prefix(err, "etc/init");
+	}
+	authoring_clear(&authoring);
+	seal_wipe(&text);
+	free(machine);
+	return rc;
+}
+
 /* What would be refused as a publication is refused here, while nothing is there yet. */
 static int check_first_commit(const struct fileset *files, struct findings *findings,
 			      struct err *err)
@@ -127,10 +174,8 @@ static int build_source(const struct home *home, const struct fileset *files, co
 		rc = fs_open_dir(home->var_fd, SOURCE_NEW, &fd, err);
 	if (rc == 0)
 		rc = commit_first(repo, fd, files, host, first, err);
-	/* a push into main goes into the work tree too, unless that is being edited */
 	if (rc == 0)
-		rc = gitconfig_set(fd, ".git/config",
-				   "[receive]\n\tdenyCurrentBranch = updateInstead\n", err);
+		rc = hooks_write(home, fd, ".git", err);
 	if (fd >= 0)
 		(void)close(fd); /* a folder */
 	repo_free(repo);
@@ -154,20 +199,25 @@ static int init_with(const struct home *home, const struct setup_options *option
 		     struct err *err)
 {
 	struct identity *identity = NULL;
+	struct keyring *ring = NULL;
 	struct fileset files = {.count = 0};
-	char *machine = machine_name(), *host = NULL;
+	char *host = NULL;
+	bool fresh = false;
 	int rc = find_identity(home, &identity, err);
 
 	if (rc == 0)
 		rc = initfiles_check_cluster(given, identity, true, err);
 	if (rc == 0)
-		rc = initfiles_first_commit(given, options->host, options->port, machine, &files,
-					    &host, err);
+		rc = find_secret(home, &ring, &fresh, err);
+	if (rc == 0 && !identity)
+		identity = identity_new();
+	if (rc == 0)
+		rc = first_files(home, options, given, identity, ring, &files, &host, findings, err);
 	if (rc == 0)
 		rc = check_first_commit(&files, findings, err);
 	/* nothing was written until here */
-	if (rc == 0 && !identity)
-		identity = identity_new();
+	if (rc == 0 && fresh)
+		rc = keyring_save(home, ring, err);
 	if (rc == 0)
 		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
 	if (rc == 0)
@@ -179,8 +229,8 @@ static int init_with(const struct home *home, const struct setup_options *option
 	if (rc == 0)
 		rc = make_source(home, &files, host, first, err);
 	identity_free(identity);
+	keyring_free(ring);
 	fileset_clear(&files);
-	free(machine);
 	free(host);
 	return rc;
 }
@@ -264,6 +314,8 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 		rc = fs_remove_tree(home->var_fd, SOURCE_NEW, err);
 	if (rc == 0)
 		rc = open_releases(home, err);
+	if (rc == 0)
+		rc = hooks_write(home, home->var_fd, ADMIN_SOURCE "/.git", err);
 	if (rc != 0) {
 		identity_free(*identity);
 		*identity = NULL;

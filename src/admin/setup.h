@@ -2,6 +2,7 @@
  * An admin home: made by `muster init` and by a fresh `musterd --admin`, opened by everything that
  * publishes.
  *
+ *	etc/secret		the configuration secret, unless it comes from elsewhere
  *	var/admin/cluster.key	the cluster's private identity
  *	var/admin/release.git	the releases
  *	var/admin/config	the authoring repository
@@ -31,8 +32,9 @@ bool setup_done(const struct home *home);
 
 /*
  * Sets the home up: HOME is open and locked. The identity is var/admin/cluster.key if genclust made
- * it, else etc/cluster.key, else a new one. The first commit on main (FIRST, may be NULL) holds
- * what etc/init does, without the keystore of a cluster file. Refused, with nothing made: when it
+ * it, else etc/cluster.key, else a new one. Where nothing gives a configuration secret, a new one is
+ * put into etc/secret. The first commit on main (FIRST, may be NULL) holds what etc/init does, and
+ * the cluster with its keystore, all secrets sealed. Refused, with nothing made: when it
  * is set up already, when a cluster file in etc/init is of another identity (both are named), when
  * etc/init does not pass the checks (all FINDINGS; ERR has the first). A call that was killed
  * half-way is made good by calling again.
@@ -43,7 +45,8 @@ int setup_init(const struct home *home, const struct setup_options *options,
 /*
  * Opens a home that is set up: HOME is open and locked. Refuses when etc/init holds a cluster file
  * of another identity (and names both); GONE when it is not set up. Removes what a kill left in
- * release.git, makes it anew if it is gone, and brings its settings up to date. IDENTITY is the
+ * release.git, makes it anew if it is gone, and brings its settings, and the filter and hooks of
+ * the authoring repository, up to date. IDENTITY is the
  * caller's.
  */
 int setup_open(const struct home *home, struct identity **identity, struct err *err);

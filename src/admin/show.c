@@ -173,6 +173,19 @@ static json_t *rejected_json(const struct node *node)
 			 node_said(node, "rejected-step"), "reason", node_said(node, "rejected-reason"));
 }
 
+/* The ids of the secret keys that a node says it holds. */
+static json_t *keys_json(const struct node *node)
+{
+	char *copy = text_copy(node_said(node, "secret-keys")), *rest = copy, *id;
+	json_t *out = json_array();
+
+	while ((id = strsep(&rest, ",")))
+		if (*id)
+			(void)json_array_append_new(out, json_string(id)); /* only out of memory */
+	free(copy);
+	return out;
+}
+
 static json_t *node_json(struct serve *serve, const struct node *node)
 {
 	char first[TEXT_TIME_MAX], last[TEXT_TIME_MAX];
@@ -180,13 +193,14 @@ static json_t *node_json(struct serve *serve, const struct node *node)
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:n, s:o, s:b, s:o, s:o, s:[], s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:n, s:o, s:b, s:o, s:o, s:o, s:o}", "name",
 			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
 			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
 			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "held",
 			 "rejected", rejected_json(node), "approved", true, "firstContact",
 			 text_json(text_time(node->first_contact, first)), "lastContact",
-			 text_json(text_time(node->last_contact, last)), "secretKeys", "version",
+			 text_json(text_time(node->last_contact, last)), "secretKeys", keys_json(node),
+			 "version",
 			 text_json(node_said(node, "version")));
 }
 

@@ -144,7 +144,8 @@ static int cut_document(struct cycle *cycle, struct cycle_role *role, struct err
 	buf_init(&text, LIMIT_SMALL_FILE);
 	keystore_format(keystore, &text);
 	keystore_free(keystore);
-	cluster.keystore = (char *)text.data;
+	/* what could not be sealed is not shown either */
+	cluster.keystore = cycle->without_keys ? NULL : (char *)text.data;
 	rc = slice(cycle->doc, cycle->model, role->name, &cluster, &role->doc, err);
 	crypto_wipe(text.data, text.len);
 	buf_clear(&text);

@@ -8,6 +8,7 @@
 #include "config/document.h"
 #include "config/model.h"
 #include "config/param.h"
+#include "config/seal.h"
 #include "config/slice.h"
 #include "core/fileset.h"
 #include "repo/git.h"
@@ -39,6 +40,8 @@ struct cycle {
 	struct pack_writer *objects; /* sign: what it makes, until publish puts it on the disk */
 	struct admin_state state; /* as it was read; empty when there was none */
 	char *made_by;            /* version and keys: others look again */
+	struct keyring *keyring;  /* of the home */
+	bool without_keys; /* a trial where only the daemon has the secret: nothing is sealed */
 
 	/* load */
 	struct fileset files; /* the commit's tree */
@@ -77,6 +80,8 @@ int shrink_check(struct cycle *cycle, const struct cycle_role *role, struct err 
 /* For a trial: what the commits say that are not published yet. */
 int shrink_look(struct cycle *cycle, struct err *err);
 
+/* Reads the home's keyring. */
+int cycle_keys(struct cycle *cycle, struct err *err);
 /* Frees what the context holds. */
 void cycle_clear(struct cycle *cycle);
 

@@ -55,11 +55,12 @@ int trial_run(const struct home *home, const struct identity *identity, struct f
 	struct publication publication = {.commits = 0};
 	struct cycle cycle = {.in = &in, .out = &publication, .files = *files};
 	struct err why = {.code = ERR_NONE};
-	int rc = 0;
+	int rc = cycle_keys(&cycle, &why);
 
 	*files = (struct fileset){0};
 	*out = (struct trial){.role_count = 0};
-	if (!(flags & TRIAL_ALLOW_SHRINK))
+	cycle.without_keys = rc == 0 && keyring_count(cycle.keyring) == 0;
+	if (rc == 0 && !(flags & TRIAL_ALLOW_SHRINK))
 		rc = open_repositories(&cycle, &why);
 	for (size_t i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
 		rc = steps[i](&cycle, &why);

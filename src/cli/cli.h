@@ -26,13 +26,14 @@ typedef int command_fn(struct cli *cli, int argc, char **argv, struct err *err);
 struct command {
 	const char *name;
 	const char *arguments;
-	const char *summary;
+	const char *summary; /* NULL: not for people, and not in the help */
 	command_fn *run;
 };
 
 extern const struct command commands[]; /* a NULL name ends it */
 
-command_fn cmd_bundle, cmd_check, cmd_commit, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_request, cmd_slice,
+command_fn cmd_bundle, cmd_check, cmd_commit, cmd_filter, cmd_hook, cmd_init, cmd_log, cmd_nodes, cmd_publish,
+	cmd_request, cmd_secret, cmd_slice,
 	cmd_status, cmd_verify, cmd_wait;
 
 /* --- helpers --- */

@@ -9,6 +9,7 @@ const struct command commands[] = {
 	{"nodes", "[--json] [--watch]", "the nodes of the cluster", cmd_nodes},
 	{"slice", "--role ROLE [REV]", "what a role would get", cmd_slice},
 	{"bundle", "--role ROLE", "a git bundle of a role's releases for a node's etc/init", cmd_bundle},
+	{"secret", "rotate | promote [--force] | role-key ROLE | list [--json]", "the configuration secret", cmd_secret},
 	{"verify", "--cluster FILE [--role ROLE] REPO", "check a release history offline", cmd_verify},
 	{"status", "[--json]", "the state of this admin or node", cmd_status},
 	{"log", "[-n N] [--json]", "the releases this node has had", cmd_log},
@@ -16,5 +17,7 @@ const struct command commands[] = {
 	 cmd_wait},
 	{"request", "environments environment generate-cluster host HOST [port PORT]",
 	 "print a cluster configuration", cmd_request},
+	{"filter", "PATH", NULL, cmd_filter}, /* git calls these two */
+	{"hook", "NAME", NULL, cmd_hook},
 	{0},
 };

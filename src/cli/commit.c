@@ -1,8 +1,10 @@
-/* muster commit: check, commit, publish, and on request wait until the nodes run it. */
+/* muster commit: seal, check, commit, publish, and on request wait until the nodes run it. */
+#include "admin/authoring.h"
 #include "admin/trial.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
 #include "control/client.h"
+#include "control/sealing.h"
 #include "core/limits.h"
 #include "repo/source.h"
 #include "repo/tree.h"
@@ -55,7 +57,7 @@ static int parse(int argc, char **argv, struct asked *asked, struct err *err)
 	return CLI_DONE;
 }
 
-/* --- the check before --- */
+/* --- sealing and the check before --- */
 
 static bool is_asked(const struct asked *asked, const char *path)
 {
@@ -103,6 +105,33 @@ static int would_be(struct repo *repo, const struct asked *asked, struct fileset
 	return rc;
 }
 
+static void tell_moves(const struct authoring *authoring, bool json)
+{
+	for (size_t i = 0; !json && i < authoring->move_count; i++)
+		(void)printf("moved  %s -> %s\n", authoring->moves[i].from,
+			     authoring->moves[i].to); /* checked at exit */
+}
+
+/* What is in the clear in FILES is sealed, there and in the work tree: only what was asked for. */
+static int seal_before(struct cli *cli, struct repo *repo, const struct asked *asked, struct fileset *files,
+		       struct findings *findings, struct err *err)
+{
+	struct sealing_by by = {.ring = NULL};
+	struct authoring authoring = {.home = cli->home, .sealer = &by.sealer, .repo = repo};
+	int rc = sealing_open(&by, cli->home, err);
+
+	if (rc == 0)
+		rc = authoring_seal(&authoring, files, findings, err);
+	for (size_t i = 0; rc == 0 && i < authoring.changed_count; i++)
+		if (is_asked(asked, authoring.changed[i]))
+			rc = authoring_write(cli->home, files, authoring.changed[i], err);
+	if (rc == 0)
+		tell_moves(&authoring, asked->json);
+	authoring_clear(&authoring);
+	sealing_close(&by);
+	return rc;
+}
+
 static int check_before(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
 {
 	struct identity *identity = NULL;
@@ -112,7 +141,9 @@ static int check_before(struct cli *cli, struct repo *repo, const struct asked *
 
 	if (rc == 0)
 		rc = would_be(repo, asked, &files, err);
-	if (rc == 0)
+	if (rc == 0 && seal_before(cli, repo, asked, &files, &trial.findings, err) != 0)
+		rc = trial.findings.count > 0 ? 0 : -1;
+	else if (rc == 0)
 		rc = trial_run(cli->home, identity, &files,
 			       asked->allow_shrink ? TRIAL_ALLOW_SHRINK : 0, &trial, err);
 	for (size_t i = 0; rc == 0 && i < trial.findings.count; i++)

@@ -1,7 +1,8 @@
-/* What the admin's control socket answers: status, nodes, publish. */
+/* What the admin's control socket answers: status, nodes, publish, seal, open. */
 #include "control/answers.h"
 
 #include "admin/show.h"
+#include "control/sealing.h"
 
 #include <string.h>
 
@@ -55,6 +56,8 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 		client_refuse(client, ERR_RETRY, "the admin is starting");
 	else if (strcmp(what, "status") == 0)
 		client_answer(client, admin_status(answers));
+	else if (strcmp(what, "seal") == 0 || strcmp(what, "open") == 0)
+		sealing_answer(answers->home, client, request);
 	else if (strcmp(what, "publish") == 0)
 		answer_publish(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)

@@ -23,6 +23,7 @@ void waiters_forget(struct waiters *waiters, const struct client *client);
 void waiters_clear(struct waiters *waiters);
 
 struct admin_answers {
+	const struct home *home;
 	struct admin *admin;
 	struct serve *serve;
 	const struct identity *identity;

@@ -65,6 +65,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	if (number == SIGHUP) {
 		log_notice("daemon", "", "what was refused is tried again");
+		if (daemon->admin.admin)
+			admin_publish(daemon->admin.admin, NULL, NULL, daemon);
 		if (daemon->node.runtime)
 			runtime_reload(daemon->node.runtime);
 		return;
@@ -125,6 +127,7 @@ static int admin_half(struct daemon *daemon, struct err *err)
 	int rc = show_cluster(daemon->home, &daemon->cluster, err);
 
 	listen_host = daemon->cluster.listen_host ? daemon->cluster.listen_host : "0.0.0.0";
+	daemon->admin.home = daemon->home;
 	daemon->admin.identity = daemon->identity;
 	daemon->admin.listen_host = listen_host;
 	if (rc == 0)

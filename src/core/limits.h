@@ -63,7 +63,7 @@
 /* --- control socket --- */
 #define LIMIT_CONTROL_CLIENTS 64u	/* open local clients */
 #define LIMIT_CONTROL_GROUPS 1024u	/* groups of one local client that are looked at */
-#define LIMIT_CONTROL_REQUEST (64u << 10) /* bytes of one request line */
+#define LIMIT_CONTROL_REQUEST (1u << 20) /* bytes of one request line: a secret in base64, sealed or not */
 #define LIMIT_CONTROL_ANSWER (64u << 20) /* bytes of one answer: a list of all nodes */
 
 #endif

@@ -22,11 +22,15 @@ static int check_names(const struct fileset *files, struct err *err)
 	return 0;
 }
 
-int check_document(const struct document *doc, const struct model *model, struct err *err)
+int check_document(const struct document *doc, const struct model *model, const struct keyring *ring,
+		   const char *role, struct err *err)
 {
+	const struct sealer sealer = sealer_of(ring);
 	struct findings findings = {0};
 	int rc = check(doc, model, &findings) == 0 ? 0 : -1;
 
+	if (rc == 0 && ring)
+		rc = seal_check(doc, model, &sealer, role, &findings);
 	for (size_t i = 0; i < findings.count; i++)
 		log_error("check", "", "%s", findings.lines[i]);
 	if (rc != 0)
@@ -37,7 +41,7 @@ int check_document(const struct document *doc, const struct model *model, struct
 	return rc;
 }
 
-int check_files(const struct fileset *files, struct err *err)
+int check_files(const struct fileset *files, const struct keyring *ring, const char *role, struct err *err)
 {
 	struct document *doc = NULL;
 	struct model *model = NULL;
@@ -46,7 +50,7 @@ int check_files(const struct fileset *files, struct err *err)
 	if (rc == 0)
 		rc = merge_fileset(files, &doc, &model, err);
 	if (rc == 0)
-		rc = check_document(doc, model, err);
+		rc = check_document(doc, model, ring, role, err);
 	document_free(doc);
 	model_free(model);
 	return rc;
@@ -54,7 +58,7 @@ int check_files(const struct fileset *files, struct err *err)
 
 int check_step(struct cycle *cycle, struct err *err)
 {
-	if (check_files(&cycle->files, err) != 0)
+	if (check_files(&cycle->files, cycle->ring, cycle->release.role, err) != 0)
 		return -1;
 	return plain_check(&cycle->runtime->plain, &cycle->files, err);
 }

@@ -37,6 +37,7 @@ static void cycle_free(struct cycle *cycle)
 	buf_clear(&cycle->raw);
 	repo_free(cycle->quarantine);
 	free(cycle->plain);
+	keyring_free(cycle->ring);
 	free(cycle);
 }
 
@@ -241,6 +242,7 @@ void cycle_consider(struct runtime *runtime)
 	cycle->asked = cycle->target = runtime->head;
 	cycle->chain = runtime->state.chain;
 	cycle->known = runtime->state;
+	cycle->ring = keyring_copy(runtime->ring);
 	cycle->fd = -1;
 	buf_init(&cycle->raw, LIMIT_COMMIT_SIZE);
 	runtime->cycle = cycle;

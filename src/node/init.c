@@ -32,7 +32,7 @@ static void given_clear(struct given *given)
 {
 	keystore_free(given->keystore);
 	cluster_clear(&given->cluster);
-	document_free(given->doc);
+	seal_document_free(given->doc, given->model);
 	model_free(given->model);
 	*given = (struct given){0};
 }
@@ -97,20 +97,44 @@ static void cluster_digest(const struct cluster *cluster, char out[static STATE_
 	buf_clear(&all);
 }
 
-/* The cluster configuration of a revision's config.xml. */
-static int revision_cluster(const struct revision *revision, struct cluster *cluster,
-			    struct keystore **keystore, struct err *err)
+int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
+		     struct cluster *cluster, struct keystore **keystore, struct err *err)
 {
 	const struct file *file = fileset_find(&revision->files, "config.xml");
+	const struct sealer sealer = sealer_of(ring);
+	struct model *model;
 	struct document *doc = NULL;
 	int rc;
 
 	if (!file)
 		return err_set(err, ERR_GONE, "no configuration");
 	rc = document_parse("config.xml", file->data, file->size, &doc, err);
+	model = model_default(); /* the place of the keystore is no site's own */
+	if (rc == 0)
+		rc = seal_open_cluster(doc, model, &sealer, role, err);
 	if (rc == 0)
 		rc = read_cluster(doc, cluster, keystore, err);
-	document_free(doc);
+	seal_document_free(doc, model);
+	model_free(model);
+	return rc;
+}
+
+/*
+ * Its secrets, sealed with the role's key. Without a key there must be none; the keystore is left out then, and that of etc/init
+ * counts.
+ */
+static int seal_slice(struct document *part, const struct model *model, const struct keyring *ring,
+		      const char *role, struct err *err)
+{
+	const struct sealer sealer = sealer_of(ring);
+	struct findings findings = {0};
+	int rc = seal_for_role(part, model, &sealer, role, &findings);
+
+	for (size_t i = 0; i < findings.count; i++)
+		log_error("init", "", "%s", findings.lines[i]);
+	if (rc != 0)
+		(void)err_set(err, ERR_REFUSED, "%s", findings.lines[0]);
+	findings_clear(&findings);
 	return rc;
 }
 
@@ -119,16 +143,20 @@ static int make_revision(const struct given *given, const char *role, struct sta
 {
 	struct revision revision = {.is_init = true};
 	struct document *part = NULL;
+	char *scope = scope_of(role), id[SEAL_ID_HEX_SIZE];
+	bool whole = given->keystore && keyring_seals(start->ring, scope, id);
 	struct buf text;
-	int rc = slice(given->doc, given->model, role, given->keystore ? &given->cluster : NULL, &part, err);
+	int rc = slice(given->doc, given->model, role, whole ? &given->cluster : NULL, &part, err);
 
 	buf_init(&text, LIMIT_XML_SIZE);
+	if (rc == 0)
+		rc = seal_slice(part, given->model, start->ring, role, err);
 	if (rc == 0)
 		rc = document_serialise(part, &text, err);
 	if (rc == 0)
 		rc = fileset_add(&revision.files, "config.xml", FILE_PLAIN, buf_text(&text), text.len, err);
 	if (rc == 0)
-		rc = check_files(&revision.files, err);
+		rc = check_files(&revision.files, start->ring, role, err);
 	if (rc == 0) {
 		revision_init_name(&revision.files, revision.name);
 		revision_clear(&start->revision);
@@ -138,7 +166,8 @@ static int make_revision(const struct given *given, const char *role, struct sta
 		revision_clear(&revision);
 	}
 	buf_clear(&text);
-	document_free(part);
+	free(scope);
+	seal_document_free(part, given->model);
 	return rc;
 }
 
@@ -152,7 +181,7 @@ static int slice_init(const struct given *given, const char *role, struct start 
 	for (size_t i = 0; i < roles.count; i++)
 		ours |= strcmp(roles.names[i], role) == 0;
 	if (rc == 0 && ours)
-		rc = check_document(given->doc, given->model, err);
+		rc = check_document(given->doc, given->model, NULL, role, err);
 	if (rc == 0 && ours)
 		rc = make_revision(given, role, start, err);
 	roles_clear(&roles);
@@ -233,8 +262,7 @@ static int match_cluster(const struct home *home, struct start *start, const str
 }
 
 /* Which cluster configuration counts: a new one in etc/init, else the slice's, else etc/init's. */
-static int choose_cluster(const struct runtime_options *options, struct start *start, struct given *given,
-			  struct err *err)
+static void choose_cluster(const struct runtime_options *options, struct start *start, struct given *given)
 {
 	char digest[STATE_DIGEST_MAX] = "";
 	bool fresh = options->cluster != NULL;
@@ -245,21 +273,22 @@ static int choose_cluster(const struct runtime_options *options, struct start *s
 		fresh |= strcmp(digest, start->state.init_digest) != 0;
 	}
 	if (!fresh && start->has_revision &&
-	    revision_cluster(&start->revision, &start->cluster, &start->keystore, &gone) == 0) {
+	    revision_cluster(&start->revision, start->ring, options->role, &start->cluster, &start->keystore,
+			     &gone) == 0) {
 		start->has_cluster = true;
-		return 0;
+		return;
 	}
-	if (gone.code != ERR_NONE && gone.code != ERR_GONE && !given->keystore)
-		return err_set(err, gone.code, "%s", gone.text);
+	/* it can serve all the same; SIGHUP looks once more */
+	if (gone.code != ERR_NONE && gone.code != ERR_GONE)
+		log_error("init", "cluster", "the last configuration's is not used: %s", gone.text);
 	if (!given->keystore)
-		return 0;
+		return;
 	start->cluster = given->cluster;
 	start->keystore = given->keystore;
 	start->has_cluster = true;
 	given->cluster = (struct cluster){0};
 	given->keystore = NULL;
 	memcpy(start->state.init_digest, digest, sizeof(digest));
-	return 0;
 }
 
 /* The node half of a process that is the admin too joins that one, whatever etc/init says. */
@@ -319,8 +348,7 @@ static int find_all(const struct home *home, const struct runtime_options *optio
 	if ((!start->has_revision || options->force_reload) && given->doc &&
 	    slice_init(given, options->role, start, err) != 0)
 		return err_prefix(err, "%s/" INIT_FOLDER, home->etc);
-	if (choose_cluster(options, start, given, err) != 0)
-		return -1;
+	choose_cluster(options, start, given);
 	if (!start->has_cluster && !start->has_revision)
 		return err_set(err, ERR_GONE,
 			       "nothing to start from: put the cluster configuration (genclust prints it) into %s/" INIT_FOLDER,
@@ -344,6 +372,21 @@ static void begin_state(struct start *start, const char *role)
 	memcpy(chain->keys, start->keystore->release_public, sizeof(chain->keys));
 }
 
+/* A secret that cannot be used stops a first start; later what is there is kept and served. */
+static int find_keys(const struct home *home, struct keyring **out, struct err *err)
+{
+	char name[REVISION_NAME_MAX];
+	struct err none;
+
+	if (keyring_load(home, out, err) == 0)
+		return 0;
+	if (revision_current(home, name, &none) != 0)
+		return -1;
+	log_error("init", "secret", "not used: %s", err->text);
+	*out = keyring_new();
+	return 0;
+}
+
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err)
 {
@@ -351,7 +394,9 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 	int rc;
 
 	*out = (struct start){0};
-	rc = node_state_load(&out->state, home, err);
+	rc = find_keys(home, &out->ring, err);
+	if (rc == 0)
+		rc = node_state_load(&out->state, home, err);
 	if (rc == 0 && out->state.known) {
 		out->before = node_state_format(&out->state);
 	} else if (rc != 0 && err->code == ERR_CORRUPT && options->force_reload) {
@@ -371,6 +416,7 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 void start_clear(struct start *start)
 {
 	free(start->before);
+	keyring_free(start->ring);
 	fileset_clear(&start->init);
 	node_state_clear(&start->state);
 	revision_clear(&start->revision);

@@ -5,6 +5,7 @@
 #include "config/merge.h"
 #include "config/param.h"
 #include "config/render.h"
+#include "config/seal.h"
 #include "core/fs.h"
 #include "core/limits.h"
 #include "core/log.h"
@@ -48,15 +49,17 @@ int plain_init(struct plain *plain, const struct home *home, const char *role, c
 
 /* --- its content --- */
 
-/* Secrets pass through as they are: values of this version are not sealed. */
-static int plain_open_secrets(struct document *doc, const struct model *model, const char *role,
-			      struct err *err)
+/* With the secret as it is now, as with parameters. */
+static int plain_open_secrets(const struct plain *plain, struct document *doc,
+			      const struct model *model, struct err *err)
 {
-	(void)doc;
-	(void)model;
-	(void)role;
-	(void)err;
-	return 0;
+	struct keyring *ring = NULL;
+	int rc = keyring_load(plain->home, &ring, err);
+
+	if (rc == 0)
+		rc = seal_open_document(doc, model, ring, plain->role, err);
+	keyring_free(ring);
+	return rc;
 }
 
 /* The values for parameters, read anew each time: an operator changes them while the node runs. */
@@ -104,7 +107,7 @@ int plain_document(const struct plain *plain, struct document *doc, const struct
 		rc = first_of(&findings, err);
 	/* last, so that nothing of an opened secret is taken for a parameter */
 	if (rc == 0)
-		rc = plain_open_secrets(doc, model, plain->role, err);
+		rc = plain_open_secrets(plain, doc, model, err);
 	findings_clear(&findings);
 	param_table_clear(&table);
 	return rc;
@@ -190,7 +193,7 @@ static int compose(const struct plain *plain, const struct fileset *files, struc
 		rc = put_files(doc, files, out, err);
 	if (rc == 0)
 		rc = run_templates(doc, files, out, err);
-	document_free(doc);
+	seal_document_free(doc, model);
 	model_free(model);
 	return rc;
 }
@@ -203,7 +206,7 @@ int plain_check(const struct plain *plain, const struct fileset *files, struct e
 
 	if (rc == 0)
 		rc = plain_document(plain, doc, model, err);
-	document_free(doc);
+	seal_document_free(doc, model);
 	model_free(model);
 	return rc;
 }

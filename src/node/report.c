@@ -37,6 +37,20 @@ void report_changed(struct runtime *runtime)
 	runtime->changed(runtime->arg);
 }
 
+/* The ids of the secret keys it holds: who rotates must know that nobody is left behind. */
+static void report_keys(const struct runtime *runtime, struct control_message *message)
+{
+	char *scope = scope_of(runtime->state.chain.role);
+	struct buf ids;
+
+	buf_init(&ids, LIMIT_SECRET_KEYS * SEAL_ID_HEX_SIZE);
+	keyring_put_ids(runtime->ring, scope, &ids);
+	if (ids.len)
+		control_add(message, "secret-keys", buf_text(&ids));
+	buf_clear(&ids);
+	free(scope);
+}
+
 void report_tell(struct runtime *runtime, struct control_message *message)
 {
 	const struct chain_state *chain = &runtime->state.chain;
@@ -47,6 +61,7 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 	control_add(message, "role", chain->role);
 	control_add(message, "version", PACKAGE_VERSION);
 	control_add(message, "state", words[runtime->word].word);
+	report_keys(runtime, message);
 	if (chain->has_accepted)
 		control_add(message, "accepted", oid_hex(&chain->accepted, hex));
 	if (runtime->active[0]) {

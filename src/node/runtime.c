@@ -151,6 +151,8 @@ static void restore_refusal(struct runtime *runtime)
 
 static void take_start(struct runtime *runtime, struct start *start)
 {
+	runtime->ring = start->ring;
+	start->ring = NULL;
 	runtime->state = start->state;
 	start->state = (struct node_state){0};
 	restore_refusal(runtime);
@@ -160,6 +162,12 @@ static void take_start(struct runtime *runtime, struct start *start)
 		start->keystore = NULL;
 		start->has_cluster = false;
 	}
+}
+
+static void open_link(struct runtime *runtime)
+{
+	runtime->link = link_new(runtime->loop, runtime->cluster.host, runtime->cluster.port,
+				 runtime->keystore, runtime->key, &link_calls, runtime);
 }
 
 int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime_options *options,
@@ -200,8 +208,7 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	}
 	activate_look(runtime); /* what it serves comes before the admin */
 	if (runtime->keystore)
-		runtime->link = link_new(loop, runtime->cluster.host, runtime->cluster.port,
-					 runtime->keystore, runtime->key, &link_calls, runtime);
+		open_link(runtime);
 	else
 		log_notice("init", runtime->name, "there is no cluster configuration: serving without an admin");
 	report_changed(runtime);
@@ -236,8 +243,51 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 	return 0;
 }
 
+/* Joins the cluster that a revision tells, once its keystore can be opened. */
+static void find_cluster(struct runtime *runtime)
+{
+	const struct chain_state *chain = &runtime->state.chain;
+	struct revision revision;
+	char name[REVISION_NAME_MAX];
+	struct err err;
+	int rc;
+
+	if (runtime->keystore || revision_current(runtime->home, name, &err) != 0 ||
+	    revision_read(runtime->home, name, &runtime->state, &revision, &err) != 0)
+		return;
+	rc = revision_cluster(&revision, runtime->ring, chain->role, &runtime->cluster, &runtime->keystore,
+			      &err);
+	if (rc == 0 && memcmp(runtime->keystore->cluster_id, chain->cluster_id, CLUSTER_ID_SIZE) == 0) {
+		open_link(runtime);
+	} else if (rc == 0) {
+		keystore_free(runtime->keystore);
+		runtime->keystore = NULL;
+		cluster_clear(&runtime->cluster);
+	} else if (err.code != ERR_GONE) {
+		log_error("init", "cluster", "the last configuration's is not used: %s", err.text);
+	}
+	revision_clear(&revision);
+}
+
+/* etc/secret as it is now; what cannot be used leaves what there was. */
+static void reload_keys(struct runtime *runtime)
+{
+	struct keyring *ring;
+	struct err err;
+
+	if (keyring_load(runtime->home, &ring, &err) != 0) {
+		log_error("init", "secret", "not read again: %s", err.text);
+		return;
+	}
+	keyring_free(runtime->ring);
+	runtime->ring = ring;
+	find_cluster(runtime);
+	report_changed(runtime);
+}
+
 void runtime_reload(struct runtime *runtime)
 {
+	reload_keys(runtime);
 	if (runtime->refusal.sequence) {
 		const struct state_entry *entry = node_state_find(&runtime->state, &runtime->refusal.release);
 
@@ -262,6 +312,7 @@ void runtime_release(struct runtime *runtime)
 	if (runtime->keystore)
 		cluster_clear(&runtime->cluster);
 	keystore_free(runtime->keystore);
+	keyring_free(runtime->ring);
 	static_key_free(runtime->key);
 	free(runtime->record);
 	free(runtime);

@@ -45,8 +45,8 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 int runtime_check(const struct home *home, const struct runtime_options *options, char **verdict,
 		  struct err *err);
 /*
- * SIGHUP, or new parameters: a rejected release is tried again, and so is a local copy that could not be activated; what runs
- * gets its plain copy anew if that differs.
+ * SIGHUP, or new parameters or another secret in etc/: the secret is read again, a rejected release is tried again, and so is a
+ * local copy that could not be activated; what runs gets its plain copy anew if that differs.
  */
 void runtime_reload(struct runtime *runtime);
 /* The status document of the interface, a new reference. */

@@ -3,6 +3,7 @@
 #define MUSTER_NODE_STEPS_H
 
 #include "config/cluster.h"
+#include "config/seal.h"
 #include "config/model.h"
 #include "core/fileset.h"
 #include "core/inotify.h"
@@ -38,6 +39,7 @@ struct runtime {
 	enum node_state_word word;
 
 	struct static_key *key;
+	struct keyring *ring;	   /* what opens the secrets of this node; a worker has a copy */
 	struct keystore *keystore; /* NULL: no cluster configuration */
 	struct cluster cluster;
 	struct link *link;
@@ -89,6 +91,7 @@ struct cycle {
 	struct chain_state chain; /* verify: moves to the release */
 	struct release release;
 	struct fileset files;
+	struct keyring *ring;	  /* a copy */
 	struct buf raw;		  /* the signed commit */
 	char name[REVISION_NAME_MAX];
 	char *plain;		  /* stage: the candidate's plain copy; NULL: there is none */
@@ -137,10 +140,14 @@ void activate_step(struct cycle *cycle);
 void report_step(struct cycle *cycle);
 
 /* --- check.c --- */
-/* The names and the configuration of a slice. */
-int check_files(const struct fileset *files, struct err *err);
-/* A merged configuration; findings go to the log, the first into ERR. */
-int check_document(const struct document *doc, const struct model *model, struct err *err);
+/* The names and the configuration of a slice of ROLE, and that RING opens all its secrets. */
+int check_files(const struct fileset *files, const struct keyring *ring, const char *role, struct err *err);
+/*
+ * A merged configuration; findings go to the log, the first into ERR. RING NULL: it is no slice, and its secrets are as they
+ * are.
+ */
+int check_document(const struct document *doc, const struct model *model, const struct keyring *ring,
+		   const char *role, struct err *err);
 
 /* --- watch.c --- */
 int watch_start(struct runtime *runtime, struct err *err);
@@ -164,6 +171,7 @@ void report_save(struct runtime *runtime);
 /* --- init.c --- */
 /* What a start finds: the last configuration or that of etc/init. */
 struct start {
+	struct keyring *ring;
 	struct fileset init;	   /* etc/init/\*.xml */
 	struct node_state state;
 	char *before;		   /* the state's text as it was read; NULL: there was none */
@@ -178,6 +186,9 @@ struct start {
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err);
 void start_clear(struct start *start);
+/* The cluster of a revision's config.xml, opened for ROLE. GONE when there is none. */
+int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
+		     struct cluster *cluster, struct keystore **keystore, struct err *err);
 
 /* --- seed.c --- */
 /*

@@ -1,5 +1,6 @@
 /*
- * watch: var/node is watched with inotify, and whoever moves `current` there starts an activation; and etc/, for new parameters.
+ * watch: var/node is watched with inotify, and whoever moves `current` there starts an activation; and etc/, for new parameters
+ * and another secret.
  */
 #include "node/steps.h"
 
@@ -21,8 +22,8 @@ static void on_event(void *arg, int which, const char *name, uint32_t mask)
 	if (which < 0 || (which == WATCH_NODE && strcmp(name, "current") == 0))
 		activate_look(runtime);
 	/* ..data is what Kubernetes moves when a file that it mounts here changes */
-	if (which < 0 ||
-	    (which == WATCH_ETC && (strcmp(name, PLAIN_PARAMS) == 0 || strcmp(name, "..data") == 0)))
+	if (which < 0 || (which == WATCH_ETC && (strcmp(name, PLAIN_PARAMS) == 0 || strcmp(name, SECRET_FILE) == 0 ||
+						 strcmp(name, "..data") == 0)))
 		runtime_reload(runtime);
 }
 

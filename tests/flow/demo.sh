@@ -51,6 +51,8 @@ setup_node() {
 	say "node $1, role $2"
 	mkdir -p "$1/etc/init"
 	show cp cluster.xml "$1/etc/init/"
+	echo "\$ muster --home admin secret role-key $2 >$1/etc/secret"
+	(umask 077 && muster --home admin secret role-key "$2" >"$1/etc/secret")
 	echo "\$ musterd --home $1 --no-admin --service-role $2 --service-name $1 --no-status &"
 	start "$1" "$1" --no-admin --service-role "$2" --service-name "$1" --no-status
 	wait_state "$1" RUNNING

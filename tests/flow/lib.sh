@@ -97,6 +97,13 @@ stop() {
 	return "$code"
 }
 
+# give_secret ADMIN NODE ROLE: the node gets the key of its role, as an operator gives it.
+give_secret() {
+	mkdir -p "$2/etc"
+	(umask 077 && muster --home "$1" secret role-key "$3" >"$2/etc/.secret.new")
+	mv "$2/etc/.secret.new" "$2/etc/secret"
+}
+
 # field HOME PATH: one value of `muster status --json`.
 field() { muster --home "$1" status --json 2>/dev/null | jsonget "$2" 2>/dev/null; }
 

@@ -30,6 +30,7 @@ mkdir -p admin/etc/init node/etc/init
 cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
 muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
 (umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml 2>/dev/null)
+give_secret admin node default
 
 # a node without an admin is IDLE: alive, not to be sent work
 start node node --no-admin --service-role default --service-name node1

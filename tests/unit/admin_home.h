@@ -6,6 +6,7 @@
 #define MUSTER_TESTS_ADMIN_HOME_H
 
 #include "admin/cycle.h"
+#include "admin/hooks.h"
 #include "admin/setup.h"
 #include "admin/state.h"
 #include "config/document.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -149,8 +151,24 @@ static inline void edit_text(const char *folder, const char *path, const char *o
 	free(text);
 }
 
+/* git's filter and hooks call the program that is built with this test. */
+static inline void use_built_program(void)
+{
+	static char path[PATH_MAX + 8];
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+
+	assert_true(n > 0);
+	path[n] = '\0';
+	for (int i = 0; i < 3; i++) /* BUILD/tests/unit/test_NAME */
+		*strrchr(path, '/') = '\0';
+	memcpy(path + strlen(path), "/muster", sizeof("/muster"));
+	assert_int_equal(access(path, X_OK), 0);
+	hooks_use_program(path);
+}
+
 static inline void libraries_setup(void)
 {
+	use_built_program();
 	crypto_setup();
 	config_setup();
 	git_setup();
@@ -218,13 +236,23 @@ static inline void fixture_init(struct fixture *f, const char *init_folder)
 	findings_clear(&findings);
 }
 
-/* git add and git commit of everything, with stock git. */
+/*
+ * git add and git commit of everything, with stock git. What the filter does not take goes past it,
+ * and what the hooks say does not count: for commits that should not be there.
+ */
 static inline void git_commit(const struct fixture *f, const char *message)
 {
 	char *source = source_folder(f);
 
-	must_run(source, NULL, "git add -A");
-	must_run(source, NULL, "git commit -q --allow-empty --cleanup=verbatim -m %s", message);
+	bool past = run(source, NULL, "git add -A") != 0;
+
+	if (past)
+		must_run(source, NULL, "git -c filter.muster.clean=cat add -A");
+	must_run(source, NULL,
+		 past ? "git -c filter.muster.clean=cat commit -q -n --allow-empty "
+			"--cleanup=verbatim -m %s"
+		      : "git commit -q -n --allow-empty --cleanup=verbatim -m %s",
+		 message);
 	free(source);
 }
 

@@ -227,7 +227,7 @@ static void test_key_change(void **unused)
 	must_refuse(f, "sign", "role");
 	/* nor is another cluster's identity */
 	use(f, identity_new());
-	must_refuse(f, "sign", "another cluster");
+	must_refuse(f, "check", "another cluster");
 	fixture_free(f);
 }
 

@@ -2,6 +2,8 @@
  * The publication, on real authoring repositories that stock git works in: what makes a release and
  * what does not, and what is in it.
  */
+#include "config/cluster.h"
+#include "config/seal.h"
 #include "publish_in.h"
 
 #include <time.h>
@@ -38,7 +40,7 @@ static void test_first(void **unused)
 	assert_true(released_has(f, "default", "config.xml", "customer-login"));
 	assert_true(released_has(f, "default", "config.xml", "<host>admin.example.com</host>"));
 	assert_true(released_has(f, "default", "config.xml", "<port>6789</port>"));
-	assert_true(released_has(f, "default", "config.xml", "<keystore>muster-cluster:1:"));
+	assert_true(released_has(f, "default", "config.xml", "<keystore>muster:1:"));
 
 	assert_int_equal(state_read(f->home.var_fd, &state, NULL), 0);
 	assert_true(state.has_published && !state.has_refused);
@@ -285,14 +287,26 @@ static void test_keystores(void **unused)
 		char *config = released(f, roles[i], "config.xml"),
 		     *at = strstr(config, "<keystore>");
 		struct keystore *keystore = NULL;
+		struct cluster cluster = {.port = 0};
+		struct document *doc = NULL;
+		struct model *model = model_default();
+		struct keyring *ring = NULL;
 		struct err err;
 
 		assert_non_null(at);
-		at += strlen("<keystore>");
-		at[strcspn(at, "<")] = '\0';
-		assert_int_equal(keystore_parse(at, &keystore, &err), 0);
+		assert_int_equal(strncmp(at, "<keystore>muster:1:", 19), 0);
+		assert_int_equal(keyring_load(&f->home, &ring, &err), 0);
+		assert_int_equal(document_parse("x", config, strlen(config), &doc, &err), 0);
+		assert_int_equal(seal_open_document(doc, model, ring, roles[1 - i], &err), -1);
+		assert_int_equal(seal_open_document(doc, model, ring, roles[i], &err), 0);
+		assert_int_equal(cluster_read(doc, &cluster, &err), 0);
+		assert_int_equal(keystore_parse(cluster.keystore, &keystore, &err), 0);
 		assert_string_equal(keystore->role, roles[i]);
 		keystore_free(keystore);
+		cluster_clear(&cluster);
+		seal_document_free(doc, model);
+		model_free(model);
+		keyring_free(ring);
 		free(config);
 	}
 	fixture_free(f);

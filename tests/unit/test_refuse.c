@@ -104,9 +104,9 @@ static void test_bad_files(void **unused)
 		const char *path, *text, *step, *reason;
 	} bad[] = {
 		{"files/loose", "x", "slice", "files/loose: is for no role"},
-		{"files/common/key.pem", "-----BEGIN EC PRIVATE KEY-----\nMHc\n", "slice",
-		 "key.pem: holds a private key"},
-		{"files/internal/id", "a\n-----BEGIN PRIVATE KEY-----\n", "slice",
+		{"files/common/key.pem", "-----BEGIN EC PRIVATE KEY-----\nMHc\n", "load",
+		 "files/common/key.pem: a private key"},
+		{"files/internal/id", "a\n-----BEGIN PRIVATE KEY-----\n", "load",
 		 "files/internal/id"},
 		{"files/internal/a", "x", "slice", "files/common/a"},
 		{"files/internal/a/b", "x", "slice", "files/common/a"},

@@ -116,7 +116,8 @@ static void test_empty(void **unused)
 	assert_int_equal(gethostname(host, sizeof(host) - 1), 0);
 	assert_non_null(strstr(text, host));
 	assert_non_null(strstr(text, "<port>6789</port>"));
-	assert_null(strstr(text, "keystore"));
+	assert_non_null(strstr(text, "<keystore>muster:1:"));
+	assert_null(strstr(text, "muster-cluster"));
 	free(text);
 	must_run(source, out, "git status --porcelain --branch");
 	assert_string_equal(out, "## main\n");
@@ -178,7 +179,8 @@ static void test_after_genclust(void **unused)
 	text = in_config(f, "node.xml");
 	assert_non_null(strstr(text, "<host>hub.example.com</host>"));
 	assert_non_null(strstr(text, "<port>7001</port>"));
-	assert_null(strstr(text, "keystore"));
+	assert_non_null(strstr(text, "<keystore>muster:1:"));
+	assert_null(strstr(text, "muster-cluster"));
 	free(text);
 	/* in git neither: not the blob, not in any other file */
 	assert_int_equal(run(source, out, "git grep -q muster-cluster HEAD"), 1);
