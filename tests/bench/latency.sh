@@ -81,6 +81,7 @@ setup_muster() {
 	cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
 	muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
 	(umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml 2>/dev/null)
+	give_secret admin node internal
 	start admin admin --admin
 	wait_admin admin
 	start node node --no-admin --service-role internal --service-name node --no-status

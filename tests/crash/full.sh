@@ -95,6 +95,7 @@ start admin admin --admin
 wait_admin admin
 mkdir -p node1/etc/init
 cp cluster.xml node1/etc/init/
+give_secret admin node1 internal
 start node1 node1 --no-admin --service-role internal --service-name node
 wait_sequence node1 1
 stop node1

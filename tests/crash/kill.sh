@@ -108,7 +108,7 @@ node_check() {
 	stop node
 }
 
-first_setup() { mkdir -p first/etc/init && cp cluster.xml first/etc/init/; }
+first_setup() { mkdir -p first/etc/init && cp cluster.xml first/etc/init/ && give_secret admin first internal; }
 first_run() { node_with "$1" first; }
 first_check() { node_check "$1" first; }
 
@@ -127,6 +127,7 @@ start admin admin --admin
 wait_admin admin
 mkdir -p node1/etc/init
 cp cluster.xml node1/etc/init/
+give_secret admin node1 internal
 start node1 node1 --no-admin --service-role internal --service-name node
 wait_sequence node1 1
 stop node1

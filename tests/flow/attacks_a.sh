@@ -68,6 +68,7 @@ muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
 start admin admin --admin --no-status
 wait_admin admin
 (umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml) 2>/dev/null
+give_secret admin node "$role"
 start node node --no-admin --service-role "$role" --service-name node --no-status
 wait_state node RUNNING
 sed -i 's|<access-token-ttl>300<|<access-token-ttl>301<|' admin/var/admin/config/tokens.xml

@@ -277,8 +277,8 @@ static void test_daemon(void **unused)
 	assert_null(admin_failure(d->admin));
 	/* refused: told, and the state says so while what was published stays */
 	write_text(d->source, "broken.xml", "<oops");
-	must_run(d->source, NULL, "git add broken.xml");
-	must_run(d->source, NULL, "git commit -q -m broken");
+	must_run(d->source, NULL, "git -c filter.muster.clean=cat add broken.xml");
+	must_run(d->source, NULL, "git -c filter.muster.clean=cat commit -q -n -m broken");
 	run_until(&d->loop, &d->published, 3);
 	assert_true(d->refused);
 	assert_true(admin_state(d->admin)->has_refused && admin_state(d->admin)->has_published);
@@ -354,8 +354,8 @@ static void test_waiters(void **unused)
 	/* refused */
 	must_run(d->source, NULL, "git checkout -q main");
 	write_text(d->source, "broken.xml", "<oops");
-	must_run(d->source, NULL, "git add broken.xml");
-	must_run(d->source, NULL, "git commit -q -m broken");
+	must_run(d->source, NULL, "git -c filter.muster.clean=cat add broken.xml");
+	must_run(d->source, NULL, "git -c filter.muster.clean=cat commit -q -n -m broken");
 	one = head(d, "main");
 	published = d->published;
 	admin_publish(d->admin, &one, on_answer, &second);
