@@ -676,6 +676,101 @@ static void make_laughs(struct offences *o, struct oid *out, uint64_t *sequence)
 		   NULL, out, sequence);
 }
 
+/* --- sealed values in a wrong place --- */
+
+/* The config.xml of FILES, a new string. */
+static char *config_of(const struct fileset *files)
+{
+	return text_copy((char *)fileset_find(files, "config.xml")->data);
+}
+
+/* A release whose config.xml is CONFIG with NEW (LEN bytes) in the place of the keystore's sealed text. */
+static void with_keystore(struct offences *o, const char *config, const char *new, size_t len,
+			  struct oid *out, uint64_t *sequence)
+{
+	const char *at = strstr(config, "<keystore>muster:1:") + strlen("<keystore>");
+	char *text = text_format("%.*s%.*s%s", (int)(at - config), config, (int)len, new, strchr(at, '<'));
+
+	with_files(o, text, NULL, out, sequence);
+	free(text);
+}
+
+static char *good_config(struct offences *o)
+{
+	struct fileset files = {.count = 0};
+	char *text;
+
+	read_files(o, &files);
+	text = config_of(&files);
+	fileset_clear(&files);
+	return text;
+}
+
+static void make_sealed_moved(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	char *config = good_config(o), *at = strstr(config, "muster:1:"), *end = strstr(config, "</config>");
+	char *text = text_format("%.*s<password>%.*s</password></config>", (int)(end - config), config,
+				 (int)strcspn(at, "<"), at);
+
+	with_files(o, text, NULL, out, sequence);
+	free(text);
+	free(config);
+}
+
+static void make_sealed_role(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	struct fileset files = {.count = 0};
+	char *config = good_config(o), *other, *at;
+	struct repo *base = NULL;
+	struct oid tip;
+
+	must(repo_open(o->base, &base, err));
+	must(repo_ref_get(base, "refs/heads/default", &tip, err));
+	must(tree_read_commit(base, &tip, &files, err));
+	other = config_of(&files);
+	at = strstr(other, "muster:1:");
+	with_keystore(o, config, at, strcspn(at, "<"), out, sequence);
+	fileset_clear(&files);
+	repo_free(base);
+	free(other);
+	free(config);
+}
+
+static void make_sealed_key(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	static const char text[] = "muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-"
+				   "LQTwxLuCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD";
+	char *config = good_config(o);
+
+	with_keystore(o, config, text, strlen(text), out, sequence);
+	free(config);
+}
+
+static void make_sealed_flipped(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	char *config = good_config(o), *at = strstr(config, "muster:1:") + 40;
+
+	*at = *at == 'A' ? 'B' : 'A';
+	with_files(o, config, NULL, out, sequence);
+	free(config);
+}
+
+static void make_sealed_cut(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	char *config = good_config(o), *at = strstr(config, "muster:1:");
+
+	with_keystore(o, config, at, strcspn(at, "<") - 4, out, sequence);
+	free(config);
+}
+
+static void make_plain_secret(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	char *config = good_config(o);
+
+	with_keystore(o, config, "in-the-clear", strlen("in-the-clear"), out, sequence);
+	free(config);
+}
+
 static void make_good(struct offences *o, struct oid *out, uint64_t *sequence)
 {
 	struct release r = next(o);
@@ -763,6 +858,12 @@ const struct offence offence_list[] = {
 	{"other-file", "check", "release: a release holds no such file", make_other_file},
 	{"no-xml", "check", "config.xml:1", make_no_xml},
 	{"laughs", "check", "config.xml:1", make_laughs},
+	{"sealed-moved", "check", "/password: does not open with key", make_sealed_moved},
+	{"sealed-role", "check", "/keystore: sealed with key", make_sealed_role},
+	{"sealed-key", "check", "/keystore: sealed with key 246c084b, which is not in", make_sealed_key},
+	{"sealed-flipped", "check", "/keystore: does not open with key", make_sealed_flipped},
+	{"sealed-cut", "check", "/keystore: a damaged sealed value", make_sealed_cut},
+	{"plain-secret", "check", "/keystore: a secret in the clear", make_plain_secret},
 	{"announce", NULL, NULL, make_announce},
 	{"rotate", NULL, NULL, make_rotate},
 	{"retired", "verify", SIGNER, make_retired},
