@@ -11,6 +11,7 @@
 #include "repo/tree.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -300,6 +301,36 @@ int authoring_seal_file(struct authoring *authoring, const char *name, const voi
 	return rc == 0 && findings->count > before ? -1 : rc;
 }
 
+/* The folder of the file PATH. */
+static int sync_above(int dirfd, const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? text_copy_n(path, (size_t)(slash - path)) : text_copy(".");
+	int rc = fs_sync(dirfd, folder, err);
+
+	free(folder);
+	return rc;
+}
+
+/*
+ * Below .git first: what a kill leaves there is seen by nobody, where in the work tree it would be
+ * a file to commit.
+ */
+static int write_below(int fd, const struct file *file, mode_t mode, struct err *err)
+{
+	char *written = text_format(".git/muster-%ld.new", (long)getpid());
+	int rc = fs_remove_tree(fd, written, err);
+
+	if (rc == 0)
+		rc = fs_write_new(fd, written, file->data, file->size, mode, err);
+	if (rc == 0 && renameat(fd, written, fd, file->path) != 0)
+		rc = err_sys(err, "%s", file->path);
+	if (rc == 0)
+		rc = sync_above(fd, file->path, err);
+	free(written);
+	return rc;
+}
+
 int authoring_write(const struct home *home, const struct fileset *files, const char *path,
 		    struct err *err)
 {
@@ -313,7 +344,7 @@ int authoring_write(const struct home *home, const struct fileset *files, const 
 	if (rc != 0)
 		rc = err_sys(err, "%s", path);
 	else
-		rc = fs_write_atomic(fd, path, file->data, file->size, st.st_mode & 0777, err);
+		rc = write_below(fd, file, st.st_mode & 0777, err);
 	(void)close(fd); /* a folder */
 	return rc;
 }

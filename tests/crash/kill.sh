@@ -1,5 +1,5 @@
 #!/bin/bash
-# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a node's first start, and of a
+# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a rotation of the secret, of a node's first start, and of a
 # node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
 
@@ -80,6 +80,33 @@ publish_check() {
 	git -C publish/var/admin/release.git fsck --strict >again.log 2>&1 || { cat again.log >&2; return 1; }
 }
 
+# --- muster secret ---
+
+# Whatever was done: the secret can be read, all that is in main opens, and going on ends it.
+secret_check() {
+	# as after any git that was killed in a repository that people work in: its locks are removed by hand
+	find "$1/var/admin/config/.git" -name '*.lock' -delete
+	muster --home "$1" check HEAD >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster --home "$1" secret rotate >again.log 2>&1 || { cat again.log >&2; return 1; }
+	[ "$(tr ',' '\n' <"$1/etc/secret" | wc -l)" = "$2" ] || { echo 'secrets were lost or are too many' >&2; return 1; }
+	muster --home "$1" secret promote --force >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster --home "$1" check HEAD >again.log 2>&1 || { cat again.log >&2; return 1; }
+	git -C "$1/var/admin/config" diff --quiet HEAD || { echo 'the work tree differs' >&2; return 1; }
+	muster verify --cluster cluster.xml "$1/var/admin/release.git" >again.log 2>&1 || { cat again.log >&2; return 1; }
+}
+rotate_setup() { cp -a template rotate; }
+rotate_run() { with_kill "$1" rotate muster --home rotate secret rotate; }
+rotate_check() { secret_check rotate 2; }
+promote_setup() {
+	cp -a template promote
+	muster --home promote secret rotate >/dev/null
+}
+promote_run() { with_kill "$1" promote muster --home promote secret promote --force; }
+# Once it is over the next rotation is another one.
+promote_check() {
+	if [ -e promote/var/admin/secret.next ]; then secret_check promote 2; else secret_check promote 3; fi
+}
+
 # --- a node ---
 
 # node_with N HOME: runs a node until it has release 2, or dies.
@@ -119,6 +146,8 @@ update_check() { node_check "$1" update; }
 points init init init_setup init_run init_check
 admin_template
 points publish publish publish_setup publish_run publish_check
+STEP=1 FIRST=1 points 'secret rotate' rotate rotate_setup rotate_run rotate_check
+points 'secret promote' promote promote_setup promote_run promote_check
 
 # an admin with one release, a node that has it, then an admin with two
 cp -a template admin
