@@ -9,12 +9,16 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define FOLDER "admin/nodes"
-enum { WRITE_BEHIND = 1000 }; /* milliseconds from a change to its file: contacts change often and may be lost */
+enum {
+	WRITE_BEHIND = 1000, /* milliseconds from a change to its file: contacts change often and may be lost */
+	WRITE_AGAIN = 30000, /* milliseconds until what could not be written is tried again */
+};
 
 struct registry {
 	uv_loop_t *loop;
@@ -37,6 +41,7 @@ struct writing {
 	struct {
 		char name[NAME_MAX_LEN + 1];
 		char *text;
+		bool failed;
 	} files[];
 };
 
@@ -81,42 +86,102 @@ static struct node *node_add(struct registry *registry, const char *name)
 	registry->count++;
 	registry->nodes[at] = node;
 	memcpy(node->name, name, strlen(name) + 1);
-	node->report = json_object();
 	return node;
+}
+
+static void node_free(struct node *node)
+{
+	free(node->report);
+	free(node);
+}
+
+/* --- reports: keys and values, each with its NUL --- */
+
+static void report_set(struct node *node, const struct buf *report)
+{
+	free(node->report);
+	node->report = report->len ? mem_new(report->len, 1) : NULL;
+	node->report_size = report->len;
+	if (report->len)
+		memcpy(node->report, report->data, report->len);
+}
+
+/* Whole pairs, as many as fit; and only UTF-8, which is all that JSON takes: it is no loss. */
+static void report_add(struct buf *report, const char *key, const char *value)
+{
+	json_t *text = json_string(value);
+
+	if (text && report->len + strlen(key) + strlen(value) + 2 <= report->max) {
+		buf_put(report, key, strlen(key) + 1);
+		buf_put(report, value, strlen(value) + 1);
+	}
+	json_decref(text);
+}
+
+static const char *report_next(const struct node *node, size_t *at, const char **value)
+{
+	const char *key;
+
+	if (*at == node->report_size)
+		return NULL;
+	key = node->report + *at;
+	*value = key + strlen(key) + 1;
+	*at += strlen(key) + strlen(*value) + 2;
+	return key;
 }
 
 /* --- files --- */
 
 static char *node_format(const struct node *node)
 {
+	json_t *doc, *report = json_object();
+	const char *word, *value;
 	struct buf key;
-	json_t *doc;
+	size_t at = 0;
 	char *text;
 
+	while ((word = report_next(node, &at, &value)))
+		(void)json_object_set_new(report, word, json_string(value)); /* only out of memory */
 	buf_init(&key, 2 * KEY_SIZE);
 	encode_base64url(&key, node->key, KEY_SIZE);
-	doc = json_pack("{s:s, s:s, s:I, s:I, s:I, s:O}", "role", node->role, "key", buf_text(&key),
-			"firstContact", (json_int_t)node->first_contact, "lastContact",
-			(json_int_t)node->last_contact, "sequence", (json_int_t)node->sequence,
-			"report", node->report);
+	doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
+			"key", buf_text(&key), "firstContact", (json_int_t)node->first_contact,
+			"lastContact", (json_int_t)node->last_contact, "sequence",
+			(json_int_t)node->sequence, "report", report);
 	text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
 	buf_clear(&key);
 	return text;
 }
 
+static void parse_report(struct node *node, json_t *report)
+{
+	const char *key, *text;
+	json_t *value;
+	struct buf out;
+
+	buf_init(&out, LIMIT_REPORT);
+	json_object_foreach(report, key, value) {
+		text = json_string_value(value);
+		if (text)
+			report_add(&out, key, text);
+	}
+	report_set(node, &out);
+	buf_clear(&out);
+}
+
 static int node_parse(struct node *node, const struct buf *text)
 {
 	json_t *doc = json_loadb(buf_text(text), text->len, JSON_REJECT_DUPLICATES, NULL), *report = NULL;
-	const char *role = "", *key = "";
+	const char *name = "", *role = "", *key = "";
 	json_int_t first = 0, last = 0, sequence = 0;
 	struct buf bytes;
-	int rc = json_unpack(doc, "{s:s, s:s, s:I, s:I, s:I, s:o}", "role", &role, "key", &key,
-			     "firstContact", &first, "lastContact", &last, "sequence", &sequence,
-			     "report", &report);
+	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", &name, "role", &role,
+			     "key", &key, "firstContact", &first, "lastContact", &last, "sequence",
+			     &sequence, "report", &report);
 
 	buf_init(&bytes, KEY_SIZE);
-	if (rc != 0 || !name_valid(role) || !json_is_object(report) ||
+	if (rc != 0 || strcmp(name, node->name) != 0 || !name_valid(role) || !json_is_object(report) ||
 	    decode_base64url(key, strlen(key), &bytes) != 0 || bytes.len != KEY_SIZE) {
 		rc = -1;
 	} else {
@@ -125,28 +190,37 @@ static int node_parse(struct node *node, const struct buf *text)
 		node->first_contact = first;
 		node->last_contact = last;
 		node->sequence = sequence > 0 ? (uint64_t)sequence : 0;
-		json_decref(node->report);
-		node->report = json_incref(report);
+		parse_report(node, report);
 	}
 	buf_clear(&bytes);
 	json_decref(doc);
 	return rc;
 }
 
+/* What a kill left of a write has another name than what it holds, or holds nothing whole; a node may be named like it. */
 static void load_one(struct registry *registry, const char *name)
 {
+	struct node *node, loaded = {.name = ""};
 	struct buf text;
 	struct err err;
-	struct node *node;
+	bool good = false;
 
 	if (!name_valid(name) || registry->count >= LIMIT_NODES)
 		return;
 	buf_init(&text, LIMIT_SMALL_FILE);
-	node = node_add(registry, name);
+	memcpy(loaded.name, name, strlen(name) + 1);
 	if (fs_read(registry->folder, name, &text, &err) != 0)
 		log_warning("registry", name, "%s", err.text);
-	else if (node_parse(node, &text) != 0)
-		log_warning("registry", name, "its file is damaged: what was known of it starts anew");
+	else
+		good = node_parse(&loaded, &text) == 0;
+	if (!good && text_ends(name, ".tmp")) {
+		(void)unlinkat(registry->folder, name, 0); /* the next start tries again */
+	} else {
+		if (!good)
+			log_warning("registry", name, "its file is damaged: what was known of it starts anew");
+		node = node_add(registry, name);
+		*node = loaded;
+	}
 	buf_clear(&text);
 }
 
@@ -163,10 +237,7 @@ static int load_all(struct registry *registry, struct err *err)
 		return -1;
 	}
 	while ((entry = readdir(dir)))
-		if (text_ends(entry->d_name, ".tmp"))
-			(void)unlinkat(registry->folder, entry->d_name, 0); /* left by a kill */
-		else
-			load_one(registry, entry->d_name);
+		load_one(registry, entry->d_name);
 	(void)closedir(dir); /* only read */
 	return 0;
 }
@@ -201,8 +272,10 @@ static void write_files(void *arg)
 		struct err err;
 		const char *text = writing->files[i].text;
 
-		if (fs_write_atomic(writing->folder, writing->files[i].name, text, strlen(text), 0600,
-				    &err) != 0)
+		writing->files[i].failed = fs_write_atomic(writing->folder, writing->files[i].name, text,
+							   strlen(text), 0600, &err) != 0;
+		/* a full disk fails all alike: once is enough */
+		if (writing->files[i].failed && (i == 0 || !writing->files[i - 1].failed))
 			log_warning("registry", writing->files[i].name, "%s", err.text);
 		free(writing->files[i].text);
 	}
@@ -214,10 +287,8 @@ static void registry_release(struct registry *registry)
 
 	write_files(rest);
 	free(rest);
-	for (size_t i = 0; i < registry->count; i++) {
-		json_decref(registry->nodes[i]->report);
-		free(registry->nodes[i]);
-	}
+	for (size_t i = 0; i < registry->count; i++)
+		node_free(registry->nodes[i]);
 	free(registry->nodes);
 	(void)close(registry->folder); /* a folder */
 	free(registry);
@@ -234,13 +305,21 @@ static void on_written(void *arg)
 {
 	struct writing *writing = arg;
 	struct registry *registry = writing->registry;
+	bool failed = false;
 
+	for (size_t i = 0; i < writing->count; i++) {
+		if (!writing->files[i].failed)
+			continue;
+		registry_find(registry, writing->files[i].name)->dirty = true; /* nodes stay */
+		failed = true;
+	}
 	free(writing);
 	registry->writing = false;
 	if (registry->closing)
 		uv_close((uv_handle_t *)&registry->timer, on_timer_close);
-	else if (registry->again)
-		(void)uv_timer_start(&registry->timer, on_timer, WRITE_BEHIND, 0); /* never fails */
+	else if (registry->again || (failed && !uv_is_active((uv_handle_t *)&registry->timer)))
+		(void)uv_timer_start(&registry->timer, on_timer, failed ? WRITE_AGAIN : WRITE_BEHIND,
+				     0); /* never fails */
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -321,7 +400,10 @@ int registry_register(struct registry *registry, const uint8_t key[static KEY_SI
 	} else if (!crypto_equal(node->key, key, KEY_SIZE)) {
 		log_warning("registry", name, "another key takes the name: a node made anew, or not the same");
 		memcpy(node->key, key, KEY_SIZE);
-		json_object_clear(node->report);
+		free(node->report);
+		node->report = NULL;
+		node->report_size = 0;
+		node->sequence = 0;
 	}
 	memcpy(node->role, role, strlen(role) + 1);
 	*out = node;
@@ -330,17 +412,17 @@ int registry_register(struct registry *registry, const uint8_t key[static KEY_SI
 
 void registry_report(struct registry *registry, struct node *node, const struct control_message *message)
 {
-	json_t *report = json_object();
+	struct buf report;
 
+	buf_init(&report, LIMIT_REPORT);
 	for (size_t i = 0; i < message->count; i++) {
-		json_t *value = json_string(message->pairs[i].value);
+		const char *key = message->pairs[i].key;
 
-		/* not UTF-8: jansson takes none of it, and it is no loss */
-		if (value)
-			(void)json_object_set_new(report, message->pairs[i].key, value); /* only out of memory */
+		if (strcmp(key, "name") != 0 && strcmp(key, "role") != 0) /* known, and not to be changed */
+			report_add(&report, key, message->pairs[i].value);
 	}
-	json_decref(node->report);
-	node->report = report;
+	report_set(node, &report);
+	buf_clear(&report);
 	node->sequence = control_get_number(message, "sequence", 0);
 	if (node->sequence > INT64_MAX) /* its file and the status could not hold it */
 		node->sequence = 0;
@@ -367,7 +449,11 @@ struct node *registry_at(struct registry *registry, size_t index)
 
 const char *node_said(const struct node *node, const char *key)
 {
-	const char *value = json_string_value(json_object_get(node->report, key));
+	const char *word, *value;
+	size_t at = 0;
 
-	return value ? value : "";
+	while ((word = report_next(node, &at, &value)))
+		if (strcmp(word, key) == 0)
+			return value;
+	return "";
 }

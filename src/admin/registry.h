@@ -11,7 +11,6 @@
 #include "core/text.h"
 #include "crypto/key.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -24,7 +23,8 @@ struct node {
 	bool dirty;
 	int64_t first_contact, last_contact; /* seconds since the epoch */
 	uint64_t sequence;		     /* of the release it has deployed; 0: none */
-	json_t *report;			     /* what it said last, by its keys: strings */
+	char *report;			     /* what it said last: see node_said */
+	size_t report_size;		     /* bytes */
 	void *session;			     /* of serve.c, while connected */
 };
 
@@ -44,7 +44,10 @@ struct node *registry_find(struct registry *registry, const char *name);
  */
 int registry_register(struct registry *registry, const uint8_t key[static KEY_SIZE],
 		      const struct control_message *message, struct node **out, struct err *err);
-/* What a register or status message says of the node's state. */
+/*
+ * What a register or status message says of the node's state, in the place of what the last one said: LIMIT_REPORT bytes of
+ * it, whatever its keys are.
+ */
 void registry_report(struct registry *registry, struct node *node, const struct control_message *message);
 /* The node is there or gone; moves its last contact. */
 void registry_connected(struct registry *registry, struct node *node, bool connected);

@@ -11,6 +11,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+enum {
+	BUCKETS = 4096,		    /* sessions by their keys */
+	DESCRIPTORS_RESERVED = 256, /* for all but nodes: files, clients, what libraries need */
+};
 
 struct serve {
 	const struct identity *identity;
@@ -20,16 +26,19 @@ struct serve {
 	struct registry *registry;
 	struct heads heads;
 	struct session *first;
+	struct session *by_key[BUCKETS]; /* those that registered */
 };
 
 /* One open peer. */
 struct session {
 	struct session *next, *previous;
+	struct session *next_by_key;
 	struct serve *serve;
 	struct peer *peer;
 	struct node *node; /* once registered */
-	struct uploadpack *up;
+	struct uploadpack *up; /* while a conversation is under way */
 	struct pack_ticket *ticket;
+	bool fetched; /* one was: its goodbye may still come */
 };
 
 /* --- what is told to a node --- */
@@ -78,19 +87,22 @@ static uint64_t position_of(void *arg, const struct oid *oid)
 {
 	const struct session *session = arg;
 	const struct head *head = heads_find(&session->serve->heads, session->node->role);
+	uint64_t position = head ? head_position(head, oid) : 0;
 
-	return head ? head_position(head, oid) : 0;
+	/* what was released since the fetch began is not in the history of what it offers */
+	return position && position <= head_position(head, uploadpack_tip(session->up)) ? position : 0;
 }
 
 static void end_fetch(struct session *session)
 {
+	peer_limit(session->peer, 0, NULL);
 	uploadpack_free(session->up);
 	session->up = NULL;
 	packcache_give_back(session->ticket);
 	session->ticket = NULL;
 }
 
-/* Sends as much of the pack as the peer takes now; the rest goes at drained. */
+/* Sends as much of the pack as the peer takes now; the rest goes at drained. An idle node keeps nothing of a fetch. */
 static void pump(struct session *session)
 {
 	struct buf line;
@@ -103,10 +115,8 @@ static void pump(struct session *session)
 		peer_send_git(session->peer, line.data, line.len);
 	}
 	buf_clear(&line);
-	if (session->up && uploadpack_state(session->up) == UPLOADPACK_DONE) {
-		packcache_give_back(session->ticket);
-		session->ticket = NULL;
-	}
+	if (session->up && uploadpack_state(session->up) == UPLOADPACK_DONE)
+		end_fetch(session);
 }
 
 static void on_pack(void *arg, const uint8_t *pack, size_t size, const struct err *err)
@@ -144,7 +154,8 @@ static void on_git(struct peer *peer, const uint8_t *data, size_t n)
 	int rc;
 
 	if (!session->up) {
-		peer_close(peer, "git bytes without a fetch");
+		if (!session->fetched)
+			peer_close(peer, "git bytes without a fetch");
 		return;
 	}
 	buf_init(&out, LIMIT_WANT_REQUEST * 2);
@@ -157,6 +168,8 @@ static void on_git(struct peer *peer, const uint8_t *data, size_t n)
 		peer_close(peer, "%s", err.text);
 	} else if (uploadpack_state(session->up) == UPLOADPACK_PACK && !session->ticket) {
 		ask_pack(session);
+	} else if (uploadpack_state(session->up) == UPLOADPACK_DONE) {
+		end_fetch(session);
 	}
 }
 
@@ -166,20 +179,63 @@ static void on_fetch(struct session *session)
 	char ref[sizeof("refs/heads/") + NAME_MAX_LEN];
 	struct buf out;
 
-	if (session->up && uploadpack_state(session->up) != UPLOADPACK_DONE) {
+	if (session->up) {
 		peer_close(session->peer, "a second fetch before the first was over");
 		return;
 	}
-	end_fetch(session);
 	memcpy(ref, "refs/heads/", sizeof("refs/heads/"));
 	memcpy(ref + strlen(ref), session->node->role, strlen(session->node->role) + 1);
 	buf_init(&out, LIMIT_WANT_REQUEST);
 	session->up = uploadpack_new(ref, head ? &head->release : NULL, position_of, session, &out);
 	peer_send_git(session->peer, out.data, out.len);
 	buf_clear(&out);
+	session->fetched = true;
+	peer_limit(session->peer, WAIT_FETCH, "the fetch"); /* a pack is held as long as it lasts */
 }
 
 /* --- registration --- */
+
+static struct session **bucket_of(struct serve *serve, const struct peer *peer)
+{
+	const uint8_t *key = peer_public(peer);
+
+	return &serve->by_key[(key[0] | key[1] << 8) % BUCKETS];
+}
+
+/* A node is its key: of two connections with one, the newer counts, whatever names they come with. */
+static void replace_older(struct session *session)
+{
+	struct session *old = *bucket_of(session->serve, session->peer);
+
+	while (old && !crypto_equal(peer_public(old->peer), peer_public(session->peer), KEY_SIZE))
+		old = old->next_by_key;
+	if (!old)
+		return;
+	log_warning("serve", old->node->name, "the same key connected again: the newer one counts");
+	peer_close(old->peer, "the same key connected again");
+}
+
+static void session_bind(struct session *session, struct node *node)
+{
+	struct session **bucket = bucket_of(session->serve, session->peer);
+
+	session->node = node;
+	node->session = session;
+	session->next_by_key = *bucket;
+	*bucket = session;
+}
+
+static void session_unbind(struct session *session)
+{
+	struct session **link = bucket_of(session->serve, session->peer);
+
+	while (*link != session)
+		link = &(*link)->next_by_key;
+	*link = session->next_by_key;
+	session->node->session = NULL;
+	registry_connected(session->serve->registry, session->node, false);
+	session->node = NULL;
+}
 
 /* The join key that a peer used is good for any role or for this one. */
 static bool role_covered(const struct session *session, const char *role)
@@ -213,14 +269,9 @@ static void on_register(struct session *session, const struct control_message *m
 		refuse(session, "name", err.text);
 		return;
 	}
-	if (node->session) {
-		struct session *old = node->session;
-
-		log_warning("serve", node->name, "the same key connected again: the newer one counts");
-		peer_close(old->peer, "the same key connected again");
-	}
-	session->node = node;
-	node->session = session;
+	replace_older(session);
+	session_bind(session, node);
+	peer_limit(session->peer, 0, NULL);
 	registry_report(session->serve->registry, node, message);
 	registry_connected(session->serve->registry, node, true);
 	log_info("serve", node->name, "registered in role %s from %s", node->role,
@@ -292,6 +343,7 @@ static void on_open(struct peer *peer)
 		serve->first->previous = session;
 	serve->first = session;
 	peer_set_data(peer, session);
+	peer_limit(peer, WAIT_HANDSHAKE, "registering");
 }
 
 static void on_drained(struct peer *peer)
@@ -309,10 +361,8 @@ static void on_closed(struct peer *peer, const char *reason)
 	if (!session)
 		return;
 	end_fetch(session);
-	if (session->node && session->node->session == session) {
-		session->node->session = NULL;
-		registry_connected(session->serve->registry, session->node, false);
-	}
+	if (session->node)
+		session_unbind(session);
 	if (session->previous)
 		session->previous->next = session->next;
 	else
@@ -334,6 +384,34 @@ static const struct peer_calls calls = {
 
 /* --- life --- */
 
+/*
+ * Raises the soft limit on descriptors as far as LIMIT_PEERS needs it, and takes no more connections than it allows: with
+ * none left, nothing could be published or written either.
+ */
+static void allow_peers(struct serve *serve)
+{
+	const rlim_t wanted = LIMIT_PEERS + DESCRIPTORS_RESERVED;
+	struct rlimit limit = {0, 0};
+	size_t peers = LIMIT_PEERS;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit); /* fails for no other resource either */
+	if (limit.rlim_cur < wanted) {
+		struct rlimit more = {limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			limit = more;
+	}
+	if (limit.rlim_cur < wanted) {
+		peers = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED
+								  : limit.rlim_cur / 2;
+		log_notice("serve", "", "the limit of %llu descriptors allows %zu connections, not %u",
+			   (unsigned long long)limit.rlim_cur, peers, LIMIT_PEERS);
+	} else {
+		log_info("serve", "", "room for %zu connections", peers);
+	}
+	peers_allow(serve->peers, peers, LIMIT_HANDSHAKES);
+}
+
 void serve_published(struct serve *serve, const struct publication *publication)
 {
 	for (size_t i = 0; i < publication->role_count; i++) {
@@ -343,11 +421,9 @@ void serve_published(struct serve *serve, const struct publication *publication)
 		if (head && oid_equal(&head->release, &role->release))
 			continue;
 		heads_move(&serve->heads, role->name, &role->release, role->sequence);
-		for (struct session *s = serve->first, *next; s; s = next) {
-			next = s->next; /* telling may close it */
+		for (struct session *s = serve->first; s; s = s->next) /* telling closes none */
 			if (s->node && strcmp(s->node->role, role->name) == 0)
 				tell_head(s);
-		}
 	}
 }
 
@@ -362,6 +438,7 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 	serve->identity = identity;
 	serve->key = static_key_of(identity->channel_secret);
 	serve->peers = peers_new(loop, serve->key, &calls, serve);
+	allow_peers(serve);
 	serve->packs = packcache_new(loop, releases);
 	rc = heads_load(&serve->heads, releases, err);
 	if (rc == 0)
@@ -384,6 +461,11 @@ struct registry *serve_registry(struct serve *serve)
 uint16_t serve_port(const struct serve *serve)
 {
 	return peers_port(serve->peers);
+}
+
+struct peers *serve_peers(struct serve *serve)
+{
+	return serve->peers;
 }
 
 uint64_t serve_head(struct serve *serve, const char *role, struct oid *release)

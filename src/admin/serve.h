@@ -7,6 +7,7 @@
 
 #include "admin/cycle.h"
 #include "admin/registry.h"
+#include "channel/peer.h"
 #include "core/err.h"
 #include "core/home.h"
 #include "crypto/key.h"
@@ -17,7 +18,7 @@
 struct serve;
 
 /*
- * Reads the branches and the registry, then listens. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
+ * Reads the branches and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
  * with ARG when anything of a node changed.
  */
 int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
@@ -27,6 +28,8 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 void serve_published(struct serve *serve, const struct publication *publication);
 struct registry *serve_registry(struct serve *serve);
 uint16_t serve_port(const struct serve *serve);
+/* The connections, for tests and numbers. */
+struct peers *serve_peers(struct serve *serve);
 /* The newest release of a role and its sequence; 0 and a zero id when it has none. */
 uint64_t serve_head(struct serve *serve, const char *role, struct oid *release);
 /* Stops; memory goes when the loop has closed the handles. NULL is fine. */

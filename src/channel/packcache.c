@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "repo/pack.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -264,6 +265,8 @@ void packcache_free(struct packcache *cache)
 {
 	if (!cache)
 		return;
+	for (const struct entry *e = cache->first; e; e = e->next)
+		assert(!e->tickets);
 	cache->closing = true;
 	if (!cache->building)
 		cache_release(cache);

@@ -33,13 +33,14 @@
 /* --- channel --- */
 #define LIMIT_CONTROL_MESSAGE (16u << 10) /* bytes of one control message: a verb and some values */
 #define LIMIT_PEERS 20000u		/* open connections at the admin, below its descriptors */
-#define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each */
+#define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each; the oldest makes room */
 #define LIMIT_PEER_INPUT (256u << 10)	/* bytes received and not yet handled, for each peer */
 #define LIMIT_PEER_OUTPUT (1u << 20)	/* bytes sealed and not yet sent before a sender pauses, for each peer */
 #define LIMIT_WANT_REQUEST (64u << 10)	/* bytes of one upload-pack negotiation round */
 #define LIMIT_HAVES 4096u		/* haves in one upload-pack conversation */
 #define LIMIT_PACK_CACHE (64u << 20)	/* bytes of packs kept at the admin beside those being sent */
 #define LIMIT_NODES 50000u		/* nodes the registry keeps */
+#define LIMIT_REPORT (4u << 10)		/* bytes of what a node last said of itself: a few ids and a reason */
 
 /* --- waits, in milliseconds --- */
 #define WAIT_HANDSHAKE 10000u		/* TCP accepted to handshake done: a slow link takes a second */

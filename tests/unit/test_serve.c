@@ -1,0 +1,891 @@
+/* The admin's side of the channel, with nodes that are good, and nodes that are not, over loopback. */
+#include "publish_in.h"
+#include "wire_client.h"
+
+#include "admin/serve.h"
+#include "core/limits.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+struct here {
+	struct fixture *f;
+	uv_loop_t loop;
+	struct serve *serve;
+	uint16_t port;
+	struct keystore *any, *internal;
+	unsigned changes;
+};
+
+static uint64_t skew;
+
+static uint64_t skewed_now(void)
+{
+	return loop_now() + skew;
+}
+
+static void on_changed(void *arg)
+{
+	((struct here *)arg)->changes++;
+}
+
+static void start(struct here *h)
+{
+	struct err err;
+
+	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h, &h->serve, &err) != 0)
+		fail_msg("%s", err.text);
+	h->port = serve_port(h->serve);
+	peers_set_clock(serve_peers(h->serve), skewed_now);
+}
+
+static void stop(struct here *h)
+{
+	serve_stop(h->serve);
+	h->serve = NULL;
+	(void)uv_run(&h->loop, UV_RUN_DEFAULT); /* until nothing is left */
+}
+
+static int setup(void **state)
+{
+	struct here *h = mem_new(1, sizeof(*h));
+
+	skew = 0;
+	h->f = demo();
+	assert_int_equal(publish_main(h->f), 2);
+	assert_int_equal(uv_loop_init(&h->loop), 0);
+	h->any = keystore_for(h->f->identity, "*");
+	h->internal = keystore_for(h->f->identity, "internal");
+	start(h);
+	*state = h;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct here *h = *state;
+
+	stop(h);
+	assert_int_equal(uv_loop_close(&h->loop), 0);
+	keystore_free(h->any);
+	keystore_free(h->internal);
+	fixture_free(h->f);
+	free(h);
+	return 0;
+}
+
+static void turn(struct here *h, int ms)
+{
+	struct pollfd p = {.fd = uv_backend_fd(&h->loop), .events = POLLIN};
+
+	(void)uv_run(&h->loop, UV_RUN_NOWAIT);
+	(void)poll(&p, 1, ms); /* waits, or not */
+	(void)uv_run(&h->loop, UV_RUN_NOWAIT);
+}
+
+static void idle(void *arg)
+{
+	turn(arg, 1);
+}
+
+/* What must not happen has had its time. */
+static void settle(struct here *h)
+{
+	for (int i = 0; i < 20; i++)
+		turn(h, 1);
+}
+
+static struct registry *registry(struct here *h)
+{
+	return serve_registry(h->serve);
+}
+
+static struct node *node_of(struct here *h, const char *name)
+{
+	return registry_find(registry(h), name);
+}
+
+/* Open, and nothing said. */
+static void connect_node(struct here *h, struct client *c, const struct keystore *keystore)
+{
+	client_connect(c, h->port, idle, h);
+	assert_true(client_join(c, keystore));
+}
+
+/* The same with the key of another. */
+static void connect_as(struct here *h, struct client *c, const struct client *other)
+{
+	client_connect(c, h->port, idle, h);
+	static_key_free(c->key);
+	c->key = static_key_of(other->key->secret);
+	assert_true(client_join(c, h->any));
+}
+
+static void join(struct here *h, struct client *c, const char *name, const char *role)
+{
+	connect_node(h, c, h->any);
+	client_say(c, "register", "name", name, "role", role, "version", "0", "state", "WAITING", NULL);
+	assert_true(client_hears(c, "registered"));
+	assert_true(client_hears(c, "head"));
+}
+
+static void must_be_refused(struct client *c, const char *code, const char *words)
+{
+	struct control_message message;
+
+	assert_true(client_hear(c, &message));
+	assert_string_equal(message.word, "refused");
+	assert_string_equal(control_get(&message, "code"), code);
+	if (!strstr(control_get(&message, "text"), words))
+		fail_msg("\"%s\" does not say \"%s\"", control_get(&message, "text"), words);
+	control_clear(&message);
+	assert_true(client_closed(c));
+	client_clear(c);
+}
+
+/* Closed without a word. */
+static void must_be_closed(struct client *c)
+{
+	struct control_message message;
+
+	assert_false(client_hear(c, &message));
+	assert_true(c->ended);
+	client_clear(c);
+}
+
+/* --- registering --- */
+
+static void test_register(void **state)
+{
+	struct control_message message;
+	struct here *h = *state;
+	char hex[OID_HEX_SIZE];
+	struct release release;
+	struct client c;
+	struct node *node;
+	struct oid oid;
+
+	connect_node(h, &c, h->any);
+	settle(h);
+	assert_int_equal(registry_count(registry(h)), 0);
+	client_say(&c, "register", "name", "n1", "role", "internal", "state", "WAITING", "from-later", "x", NULL);
+	assert_true(client_hear(&c, &message));
+	assert_string_equal(message.word, "registered");
+	assert_string_equal(control_get(&message, "version"), PACKAGE_VERSION);
+	control_clear(&message);
+	release = tip(h->f, "internal", &oid);
+	assert_true(client_hear(&c, &message));
+	assert_string_equal(message.word, "head");
+	assert_string_equal(control_get(&message, "release"), oid_hex(&oid, hex));
+	assert_int_equal(control_get_number(&message, "sequence", 0), release.sequence);
+	control_clear(&message);
+	release_clear(&release);
+	node = node_of(h, "n1");
+	assert_true(node->connected);
+	assert_string_equal(node->role, "internal");
+	assert_memory_equal(node->key, c.key->public, KEY_SIZE);
+	assert_string_equal(node_said(node, "state"), "WAITING");
+	client_say(&c, "status", "state", "RUNNING", "sequence", "1", NULL);
+	while (node->sequence != 1)
+		turn(h, 5);
+	assert_string_equal(node_said(node, "state"), "RUNNING");
+	client_clear(&c);
+	while (node->connected)
+		turn(h, 5);
+}
+
+static void test_bad_names(void **state)
+{
+	static const char *const bad[] = {"", "../up", "a/b", "HEAD", "x.lock", "a b"};
+	struct here *h = *state;
+	struct client c;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		connect_node(h, &c, h->any);
+		client_say(&c, "register", "name", bad[i], "role", "internal", NULL);
+		must_be_refused(&c, "name", "is no name for a node");
+		connect_node(h, &c, h->any);
+		client_say(&c, "register", "name", "n1", "role", bad[i], NULL);
+		must_be_refused(&c, "name", "is no name for a role");
+	}
+	connect_node(h, &c, h->any);
+	client_say(&c, "register", NULL);
+	must_be_refused(&c, "name", "is no name for a node");
+	assert_int_equal(registry_count(registry(h)), 0);
+}
+
+/* A cluster file for one role lets nobody join in another. */
+static void test_role_covered(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+
+	connect_node(h, &c, h->internal);
+	client_say(&c, "register", "name", "n1", "role", "default", NULL);
+	must_be_refused(&c, "role", "does not let a node join in that role");
+	assert_int_equal(registry_count(registry(h)), 0);
+	connect_node(h, &c, h->internal);
+	client_say(&c, "register", "name", "n1", "role", "internal", NULL);
+	assert_true(client_hears(&c, "registered"));
+	client_clear(&c);
+	/* its join key under the tag of any role: another key is meant */
+	client_connect(&c, h->port, idle, h);
+	memcpy(h->internal->role, "*", 2);
+	assert_false(client_join(&c, h->internal));
+	client_clear(&c);
+}
+
+static void test_name_is_taken(void **state)
+{
+	struct here *h = *state;
+	struct client first, second;
+
+	join(h, &first, "n1", "internal");
+	connect_node(h, &second, h->any);
+	client_say(&second, "register", "name", "n1", "role", "internal", NULL);
+	must_be_refused(&second, "name", "belongs to another node");
+	client_say(&first, "ping", NULL);
+	assert_true(client_hears(&first, "pong"));
+	assert_memory_equal(node_of(h, "n1")->key, first.key->public, KEY_SIZE);
+	client_clear(&first);
+	while (node_of(h, "n1")->connected)
+		turn(h, 5);
+	join(h, &second, "n1", "internal"); /* a machine made anew */
+	assert_memory_equal(node_of(h, "n1")->key, second.key->public, KEY_SIZE);
+	client_clear(&second);
+}
+
+/* The same key twice: the newer counts, whatever its name. */
+static void test_same_key(void **state)
+{
+	struct here *h = *state;
+	struct client first, second, third;
+
+	join(h, &first, "n1", "internal");
+	connect_as(h, &second, &first);
+	settle(h);
+	assert_false(first.ended); /* the handshake alone changes nothing */
+	client_say(&second, "ping", NULL);
+	assert_true(client_hears(&second, "pong"));
+	assert_false(first.ended);
+	client_say(&second, "register", "name", "n1", "role", "internal", NULL);
+	assert_true(client_hears(&second, "registered"));
+	must_be_closed(&first);
+	settle(h);
+	assert_true(node_of(h, "n1")->connected);
+	connect_as(h, &third, &second);
+	client_say(&third, "register", "name", "n2", "role", "default", NULL);
+	assert_true(client_hears(&third, "registered"));
+	while (!second.ended)
+		client_turn(&second);
+	client_clear(&second);
+	settle(h);
+	assert_false(node_of(h, "n1")->connected);
+	assert_true(node_of(h, "n2")->connected);
+	client_clear(&third);
+}
+
+static void test_register_twice(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+
+	join(h, &c, "n1", "internal");
+	client_say(&c, "register", "name", "n2", "role", "default", NULL);
+	must_be_closed(&c);
+	assert_null(node_of(h, "n2"));
+	while (node_of(h, "n1")->connected)
+		turn(h, 5);
+}
+
+static void test_before_register(void **state)
+{
+	static const char *const verbs[] = {"fetch", "status", "head", "registered", "refused", "pong"};
+	struct here *h = *state;
+	struct client c;
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		connect_node(h, &c, h->any);
+		client_say(&c, verbs[i], "name", "n1", "role", "internal", NULL);
+		must_be_closed(&c);
+	}
+	connect_node(h, &c, h->any);
+	client_record(&c, LANE_GIT, "0000", 4);
+	must_be_closed(&c);
+	assert_int_equal(registry_count(registry(h)), 0);
+}
+
+static void test_never_registers(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+
+	connect_node(h, &c, h->any);
+	for (int i = 0; i < 5; i++) { /* it is not silent */
+		client_say(&c, "ping", NULL);
+		assert_true(client_hears(&c, "pong"));
+	}
+	skew += WAIT_HANDSHAKE + 1;
+	peers_sweep(serve_peers(h->serve));
+	must_be_closed(&c);
+}
+
+/* Versions mix: what is not known is said so, once, and the connection stays. */
+static void test_unknown(void **state)
+{
+	static const char *const admins[] = {"head", "registered", "refused", "pong"};
+	struct control_message message;
+	struct here *h = *state;
+	struct client c;
+
+	connect_node(h, &c, h->any);
+	for (int registered = 0; registered < 2; registered++) {
+		client_say(&c, "from-later", "a", "b", NULL);
+		assert_true(client_hear(&c, &message));
+		assert_string_equal(message.word, "unknown");
+		assert_string_equal(control_get(&message, "verb"), "from-later");
+		control_clear(&message);
+		if (registered)
+			break;
+		client_say(&c, "register", "name", "n1", "role", "internal", NULL);
+		assert_true(client_hears(&c, "registered"));
+		assert_true(client_hears(&c, "head"));
+	}
+	for (size_t i = 0; i < sizeof(admins) / sizeof(admins[0]); i++) {
+		client_say(&c, admins[i], NULL);
+		assert_true(client_hears(&c, "unknown"));
+	}
+	client_say(&c, "unknown", "verb", "x", NULL); /* itself never answered */
+	client_say(&c, "ping", NULL);
+	assert_true(client_hears(&c, "pong"));
+	client_clear(&c);
+}
+
+/* A recorded beginning of a good connection, played again: nothing changes, least of all who is connected. */
+static void test_replay(void **state)
+{
+	struct here *h = *state;
+	struct client good, c;
+	struct buf recorded;
+	int64_t contact;
+
+	buf_init(&recorded, 1 << 16);
+	connect_node(h, &good, h->any);
+	client_seal(&good, LANE_CONTROL, "000cregister000bname=n1\0", 23, &recorded);
+	client_seal(&good, LANE_CONTROL, "0011role=internal0000", 21, &recorded);
+	client_send(&good, recorded.data, recorded.len);
+	assert_true(client_hears(&good, "registered"));
+	contact = node_of(h, "n1")->last_contact;
+	node_of(h, "n1")->last_contact = contact - 1000;
+	for (int i = 0; i < 3; i++) {
+		client_connect(&c, h->port, idle, h);
+		client_send(&c, good.first, FIRST_SIZE);
+		if (i)
+			client_send(&c, recorded.data, recorded.len);
+		assert_true(client_wait(&c, HANDSHAKE_SECOND));
+		settle(h);
+		if (i)
+			assert_true(client_closed(&c));
+		assert_int_equal(registry_count(registry(h)), 1);
+		assert_true(node_of(h, "n1")->connected);
+		assert_int_equal(node_of(h, "n1")->last_contact, contact - 1000);
+		assert_false(good.ended);
+		client_clear(&c);
+	}
+	client_say(&good, "ping", NULL);
+	assert_true(client_hears(&good, "head") && client_hears(&good, "pong"));
+	assert_true(node_of(h, "n1")->last_contact >= contact);
+	client_clear(&good);
+	buf_clear(&recorded);
+}
+
+/* --- fetching --- */
+
+static void put_id(struct buf *to, const char *word, const struct oid *oid)
+{
+	char hex[OID_HEX_SIZE];
+
+	pktline_printf(to, "%s %s\n", word, oid_hex(oid, hex));
+}
+
+/* Begins a fetch: the advertisement has come, and is dropped. */
+static void fetch_begin(struct client *c)
+{
+	buf_reset(&c->lanes[LANE_GIT]);
+	client_say(c, "fetch", NULL);
+	assert_true(client_git_ends(c, "0000"));
+	buf_reset(&c->lanes[LANE_GIT]);
+}
+
+static void ask(struct client *c, const struct oid *want, const struct oid *have)
+{
+	struct buf out;
+
+	buf_init(&out, 4096);
+	put_id(&out, "want", want);
+	pktline_flush(&out);
+	if (have)
+		put_id(&out, "have", have);
+	pktline_printf(&out, "done\n");
+	client_record(c, LANE_GIT, out.data, out.len);
+	buf_clear(&out);
+}
+
+static struct oid tip_of(struct here *h, const char *role)
+{
+	struct oid oid;
+
+	(void)serve_head(h->serve, role, &oid);
+	return oid;
+}
+
+static void test_fetch(void **state)
+{
+	struct oid want, foreign;
+	struct here *h = *state;
+	struct client c;
+	size_t size = 0;
+
+	join(h, &c, "n1", "internal");
+	want = tip_of(h, "internal");
+	foreign = tip_of(h, "default");
+	for (int i = 0; i < 3; i++) { /* the second from the cache; the third says what it has */
+		fetch_begin(&c);
+		ask(&c, &want, i == 2 ? &foreign : NULL);
+		assert_true(client_git_ends(&c, "0000"));
+		assert_memory_equal(c.lanes[LANE_GIT].data, "0008NAK\n", 8); /* another role's is not acknowledged */
+		assert_memory_equal(c.lanes[LANE_GIT].data + 13, "PACK", 4);
+		if (size)
+			assert_int_equal(c.lanes[LANE_GIT].len, size);
+		size = c.lanes[LANE_GIT].len;
+		client_record(&c, LANE_GIT, "0000", 4); /* goodbye, as libgit2 says it */
+	}
+	fetch_begin(&c);
+	ask(&c, &want, &want);
+	assert_true(client_git_ends(&c, "0000"));
+	assert_memory_equal(c.lanes[LANE_GIT].data, "0038ACK ", 8);
+	assert_true(c.lanes[LANE_GIT].len < size);
+	/* seen and left */
+	fetch_begin(&c);
+	client_record(&c, LANE_GIT, "0000", 4);
+	client_say(&c, "ping", NULL);
+	assert_true(client_hears(&c, "pong"));
+	client_clear(&c);
+}
+
+static void test_no_release(void **state)
+{
+	struct control_message message;
+	struct here *h = *state;
+	struct client c;
+
+	connect_node(h, &c, h->any);
+	client_say(&c, "register", "name", "n1", "role", "unheard-of", NULL);
+	assert_true(client_hears(&c, "registered"));
+	assert_true(client_hear(&c, &message));
+	assert_string_equal(message.word, "head");
+	assert_int_equal(message.count, 0);
+	control_clear(&message);
+	client_say(&c, "fetch", NULL);
+	assert_true(client_git_ends(&c, "0000"));
+	assert_non_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, " capabilities^{}", 16));
+	client_clear(&c);
+}
+
+/* Wants of what is another role's, older, or nothing: told, closed. */
+static void test_foreign_want(void **state)
+{
+	struct here *h = *state;
+	struct oid wants[3] = {tip_of(h, "default")};
+	struct client c;
+
+	memset(&wants[1], 0x11, OID_SIZE);
+	for (int i = 0; i < 3; i++) {
+		join(h, &c, "n1", "internal");
+		fetch_begin(&c);
+		ask(&c, wants + i, NULL);
+		assert_true(client_closed(&c));
+		client_open_records(&c);
+		assert_non_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, "ERR upload-pack: not our ref", 28));
+		assert_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, "PACK", 4));
+		client_clear(&c);
+		while (node_of(h, "n1")->connected)
+			turn(h, 5);
+	}
+}
+
+static void test_second_fetch(void **state)
+{
+	struct here *h = *state;
+	struct oid want = tip_of(h, "internal");
+	struct client c;
+
+	for (int asked = 0; asked < 2; asked++) {
+		join(h, &c, "n1", "internal");
+		fetch_begin(&c);
+		if (asked) { /* while the pack is being built */
+			struct buf out;
+
+			buf_init(&out, 1 << 16);
+			put_id(&out, "want", &want);
+			buf_puts(&out, "00000009done\n");
+			client_record(&c, LANE_GIT, out.data, out.len);
+			buf_clear(&out);
+			if (client_git(&c, 9)) { /* it may be here already: then it is no second */
+				client_clear(&c);
+				break;
+			}
+		}
+		client_say(&c, "fetch", NULL);
+		must_be_closed(&c);
+		while (node_of(h, "n1")->connected)
+			turn(h, 5);
+	}
+}
+
+static void test_fetch_limit(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+
+	join(h, &c, "n1", "internal");
+	fetch_begin(&c);
+	for (int i = 0; i < 9; i++) { /* alive all the time, and never done */
+		skew += WAIT_FETCH / 10;
+		client_say(&c, "ping", NULL);
+		assert_true(client_hears(&c, "pong"));
+		peers_sweep(serve_peers(h->serve));
+	}
+	skew += WAIT_FETCH / 10 + 1;
+	peers_sweep(serve_peers(h->serve));
+	must_be_closed(&c);
+	/* one that is done with its fetch stays */
+	join(h, &c, "n2", "internal");
+	fetch_begin(&c);
+	client_record(&c, LANE_GIT, "0000", 4);
+	client_say(&c, "ping", NULL);
+	assert_true(client_hears(&c, "pong"));
+	for (int i = 0; i < 10; i++) {
+		skew += WAIT_FETCH / 8;
+		client_say(&c, "ping", NULL);
+		assert_true(client_hears(&c, "pong"));
+		peers_sweep(serve_peers(h->serve));
+	}
+	settle(h);
+	assert_true(node_of(h, "n2")->connected);
+	client_clear(&c);
+}
+
+/* Lost in the middle of a fetch, at any place of it: the pack goes back (the cache asserts it), others are served. */
+static void test_lost_in_fetch(void **state)
+{
+	struct here *h = *state;
+	struct oid want = tip_of(h, "internal");
+	struct client c;
+	char name[32];
+
+	for (int place = 0; place < 12; place++) {
+		struct buf out;
+
+		(void)snprintf(name, sizeof(name), "n%d", place);
+		join(h, &c, name, "internal");
+		client_say(&c, "fetch", NULL);
+		buf_init(&out, 1 << 16);
+		put_id(&out, "want", &want);
+		buf_puts(&out, "00000009done\n");
+		c.idle = NULL; /* the admin does not run: what is sent is all there at once */
+		client_record(&c, LANE_GIT, out.data, out.len);
+		buf_clear(&out);
+		for (int i = 0; i < place; i++)
+			(void)uv_run(&h->loop, UV_RUN_NOWAIT);
+		client_clear(&c);
+		if (place % 4 == 3) { /* the admin stops in between, too */
+			stop(h);
+			start(h);
+		} else {
+			while (node_of(h, name)->connected)
+				turn(h, 5);
+		}
+	}
+	test_fetch(state);
+}
+
+/* --- many messages --- */
+
+static void test_status_flood(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+	struct buf out;
+	char text[64];
+
+	join(h, &c, "n1", "internal");
+	buf_init(&out, 16 << 20);
+	for (int i = 1; i <= 20000; i++) {
+		struct buf plain;
+
+		buf_init(&plain, 4096);
+		pktline_printf(&plain, "status");
+		pktline_printf(&plain, "sequence=%d", i);
+		pktline_flush(&plain);
+		client_seal(&c, LANE_CONTROL, plain.data, plain.len, &out);
+		buf_clear(&plain);
+	}
+	client_send(&c, out.data, out.len);
+	while (node_of(h, "n1")->sequence != 20000)
+		turn(h, 5);
+	(void)snprintf(text, sizeof(text), "%s", node_said(node_of(h, "n1"), "sequence"));
+	assert_string_equal(text, "20000");
+	assert_true(node_of(h, "n1")->report_size < 100);
+	client_say(&c, "ping", NULL);
+	assert_true(client_hears(&c, "pong"));
+	client_clear(&c);
+	buf_clear(&out);
+}
+
+/* --- releases --- */
+
+static void test_published(void **state)
+{
+	struct here *h = *state;
+	struct client in, out;
+	struct control_message message;
+	struct publication publication;
+	struct oid before = tip_of(h, "internal"), old_default = tip_of(h, "default"), after;
+
+	join(h, &in, "n1", "internal");
+	join(h, &out, "n2", "default");
+	edit(h->f, "tokens.xml", "<access-token-ttl>300<", "<access-token-ttl>120<");
+	git_commit(h->f, "shorter");
+	assert_int_equal(publish_with(h->f, NULL, &publication), 0);
+	assert_int_equal(publication_changed(&publication), 1);
+	serve_published(h->serve, &publication);
+	serve_published(h->serve, &publication); /* nothing new: nobody is told */
+	publication_clear(&publication);
+	assert_true(client_hear(&in, &message));
+	assert_string_equal(message.word, "head");
+	assert_int_equal(control_get_number(&message, "sequence", 0), 2);
+	control_clear(&message);
+	after = tip_of(h, "internal");
+	assert_false(oid_equal(&before, &after));
+	client_say(&in, "ping", NULL);
+	assert_true(client_hears(&in, "pong"));
+	client_say(&out, "ping", NULL);
+	assert_true(client_hears(&out, "pong")); /* and no head before it */
+	/* what it had is acknowledged, the other role's old release is not */
+	fetch_begin(&in);
+	ask(&in, &after, &before);
+	assert_true(client_git_ends(&in, "0000"));
+	assert_memory_equal(in.lanes[LANE_GIT].data, "0038ACK ", 8);
+	fetch_begin(&in);
+	ask(&in, &after, &old_default);
+	assert_true(client_git_ends(&in, "0000"));
+	assert_memory_equal(in.lanes[LANE_GIT].data, "0008NAK\n", 8);
+	client_clear(&in);
+	client_clear(&out);
+}
+
+/* A release that came while a fetch was under way is not in what that fetch offered. */
+static void test_published_in_fetch(void **state)
+{
+	struct here *h = *state;
+	struct oid before = tip_of(h, "internal"), after;
+	struct publication publication;
+	struct client c;
+
+	join(h, &c, "n1", "internal");
+	fetch_begin(&c);
+	edit(h->f, "tokens.xml", "<access-token-ttl>300<", "<access-token-ttl>120<");
+	git_commit(h->f, "shorter");
+	assert_int_equal(publish_with(h->f, NULL, &publication), 0);
+	serve_published(h->serve, &publication);
+	publication_clear(&publication);
+	after = tip_of(h, "internal");
+	ask(&c, &before, &after);
+	assert_true(client_git_ends(&c, "0000"));
+	assert_memory_equal(c.lanes[LANE_GIT].data, "0008NAK\n", 8);
+	assert_memory_equal(c.lanes[LANE_GIT].data + 13, "PACK", 4);
+	assert_true(client_hears(&c, "head"));
+	client_clear(&c);
+}
+
+static void test_restart(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+	struct node *node;
+
+	join(h, &c, "n1", "internal");
+	client_say(&c, "status", "state", "RUNNING", "sequence", "1", NULL);
+	while (node_of(h, "n1")->sequence != 1)
+		turn(h, 5);
+	stop(h);
+	must_be_closed(&c);
+	start(h);
+	node = node_of(h, "n1");
+	assert_non_null(node);
+	assert_false(node->connected);
+	assert_string_equal(node->role, "internal");
+	assert_string_equal(node_said(node, "state"), "RUNNING");
+	join(h, &c, "n2", "internal");
+	client_clear(&c);
+}
+
+static void test_port_in_use(void **state)
+{
+	struct here *h = *state;
+	struct serve *second = NULL;
+	struct err err;
+
+	assert_int_equal(serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", h->port, on_changed, h,
+				     &second, &err),
+			 -1);
+	assert_null(second);
+	assert_non_null(strstr(err.text, "in use"));
+}
+
+/* Fewer descriptors than peers: what is allowed is taken, the rest is told so, and files can still be opened. */
+static void test_descriptors(void **state)
+{
+	struct here *h = *state;
+	struct rlimit was, few = {64, 64};
+	struct client c[40];
+	int got = 0, fd;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few.rlim_max = was.rlim_max;
+	stop(h);
+	/* the hard limit cannot be raised again: this is for a child */
+	(void)fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		few.rlim_max = 64;
+		wire_must(uv_loop_fork(&h->loop) == 0 && setrlimit(RLIMIT_NOFILE, &few) == 0);
+		start(h);
+		for (int i = 0; i < 20; i++) /* each takes two here, its own end too */
+			client_connect(c + i, h->port, idle, h);
+		for (int i = 0; i < 20; i++) {
+			client_prepare(c + i, h->any, 0, 0);
+			client_send(c + i, c[i].first, FIRST_SIZE);
+			got += client_finish(c + i);
+		}
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		_exit(got > 0 && fd >= 0 && peers_count(serve_peers(h->serve)) <= 32 ? 0 : 1);
+	}
+	assert_true(pid > 0);
+	int status = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	start(h);
+}
+
+/* --- the cost of an idle node --- */
+
+enum { IDLE_NODES = 1000, IDLE_BYTES = 8192 };
+
+/* Bytes that are allocated: what is resident depends on what was freed before. */
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* Joins IDLE_NODES times, one after the other, each fetches once; then waits to be told to go. */
+static void be_nodes(uint16_t port, const struct keystore *keystore, const struct oid *want, int go)
+{
+	struct client *nodes = mem_new(IDLE_NODES, sizeof(*nodes));
+	char name[32], byte;
+
+	for (int i = 0; i < IDLE_NODES; i++) {
+		struct client *c = nodes + i;
+
+		client_connect(c, port, NULL, NULL);
+		(void)snprintf(name, sizeof(name), "node-%d", i);
+		wire_must(client_join(c, keystore));
+		client_say(c, "register", "name", name, "role", "internal", "version", "0.1.0", "state", "RUNNING",
+			   "accepted", "0123456789012345678901234567890123456789", "deployed",
+			   "0123456789012345678901234567890123456789", "sequence", "1", NULL);
+		wire_must(client_hears(c, "registered") && client_hears(c, "head"));
+		if (i % 10 == 0) {
+			client_say(c, "fetch", NULL);
+			wire_must(client_git_ends(c, "0000"));
+			buf_reset(&c->lanes[LANE_GIT]);
+			ask(c, want, NULL);
+			wire_must(client_git_ends(c, "0000"));
+		}
+		client_say(c, "ping", NULL);
+		wire_must(client_hears(c, "pong"));
+	}
+	wire_must(read(go, &byte, 1) == 0);
+	_exit(0);
+}
+
+static void test_idle_cost(void **state)
+{
+	struct here *h = *state;
+	struct oid want = tip_of(h, "internal");
+	struct rlimit limit;
+	uint64_t end;
+	size_t before, after;
+	int ends[2], status = 0;
+	pid_t pid;
+
+#if defined(__SANITIZE_ADDRESS__)
+	skip(); /* its memory is not the program's */
+#endif
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < IDLE_NODES + 300)
+		skip();
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	(void)fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close(ends[1]);
+		be_nodes(h->port, h->any, &want, ends[0]);
+	}
+	(void)close(ends[0]);
+	before = in_use();
+	end = loop_now() + 6 * WIRE_DEADLINE;
+	while (registry_count(registry(h)) < IDLE_NODES ||
+	       strcmp(node_said(registry_at(registry(h), IDLE_NODES - 1), "state"), "RUNNING") != 0) {
+		assert_true(loop_now() < end);
+		turn(h, 5);
+	}
+	settle(h);
+	assert_int_equal(peers_count(serve_peers(h->serve)), IDLE_NODES);
+	after = in_use();
+	/* and what is guarded, which is not of the heap */
+	after += (IDLE_NODES + 1) * sizeof(struct record_state);
+	print_message("an idle node costs %zu bytes\n", (after - before) / IDLE_NODES);
+	assert_true((after - before) / IDLE_NODES <= IDLE_BYTES);
+	(void)close(ends[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define serve_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		serve_test(test_register),	   serve_test(test_bad_names),
+		serve_test(test_role_covered),	   serve_test(test_name_is_taken),
+		serve_test(test_same_key),	   serve_test(test_register_twice),
+		serve_test(test_before_register),  serve_test(test_never_registers),
+		serve_test(test_unknown),	   serve_test(test_replay),
+		serve_test(test_fetch),		   serve_test(test_no_release),
+		serve_test(test_foreign_want),	   serve_test(test_second_fetch),
+		serve_test(test_fetch_limit),	   serve_test(test_lost_in_fetch),
+		serve_test(test_status_flood),	   serve_test(test_published),
+		serve_test(test_published_in_fetch), serve_test(test_restart),
+		serve_test(test_port_in_use),	   serve_test(test_descriptors),
+		serve_test(test_idle_cost),
+	};
+
+	libraries_setup();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
