@@ -1,0 +1,286 @@
+/*
+ * rogue WHAT PORT [ARGUMENT...]: a node that means ill, at the real admin on loopback. The keystore is in ROGUE_KEYSTORE.
+ * Exit 0 when the admin did what it must; else what happened is on stderr, exit 1. See the table at the end for WHAT.
+ */
+#include "../unit/wire_client.h"
+
+#include "core/oid.h"
+#include "core/text.h"
+
+static uint16_t port;
+static struct keystore *keystore;
+
+static int complain(const char *text)
+{
+	(void)fprintf(stderr, "rogue: %s\n", text); /* no one to tell */
+	return 1;
+}
+
+static void dial(struct client *c)
+{
+	client_connect(c, port, NULL, NULL);
+}
+
+/* Closed, after this one byte (0: none). */
+static int closed_with(struct client *c, unsigned byte)
+{
+	bool closed = client_closed(c);
+	size_t n = c->in.len;
+	unsigned got = n ? c->in.data[0] : 0;
+
+	client_clear(c);
+	if (!closed)
+		return complain("the connection stays");
+	return n == (byte != 0) && got == byte ? 0 : complain("another answer than expected came");
+}
+
+static int wrong_key(char **args)
+{
+	struct client c;
+
+	(void)args;
+	keystore->join_key[7] ^= 0x40;
+	dial(&c);
+	client_prepare(&c, keystore, 0, 0);
+	client_send(&c, c.first, FIRST_SIZE);
+	return closed_with(&c, 0);
+}
+
+static int wrong_admin(char **args)
+{
+	struct client c;
+
+	(void)args;
+	crypto_random(keystore->admin_public, KEY_SIZE);
+	dial(&c);
+	client_prepare(&c, keystore, 0, 0);
+	client_send(&c, c.first, FIRST_SIZE);
+	return closed_with(&c, 0);
+}
+
+static int epoch(char **args)
+{
+	struct client c;
+
+	dial(&c);
+	client_prepare(&c, keystore, 0, args[0] ? (unsigned)strtoul(args[0], NULL, 10) : 0);
+	client_send(&c, c.first, FIRST_SIZE);
+	return closed_with(&c, PEER_HINT_EPOCH);
+}
+
+static int version(char **args)
+{
+	struct client c;
+
+	(void)args;
+	dial(&c);
+	client_prepare(&c, keystore, 2, 0);
+	client_send(&c, c.first, FIRST_SIZE);
+	return closed_with(&c, PEER_HINT_VERSION);
+}
+
+/* NAME ROLE: an open, registered connection. */
+static int join(struct client *c, const char *name, const char *role)
+{
+	dial(c);
+	if (!client_join(c, keystore))
+		return complain("no handshake");
+	client_say(c, "register", "name", name, "role", role, NULL);
+	return 0;
+}
+
+/* NAME ROLE CODE */
+static int refused(char **args)
+{
+	struct control_message message;
+	struct client c;
+	int rc;
+
+	if (join(&c, args[0], args[1]) != 0 || !client_hear(&c, &message))
+		return complain("nothing came");
+	rc = strcmp(message.word, "refused") == 0 && strcmp(control_get(&message, "code"), args[2]) == 0 &&
+			     client_closed(&c)
+		     ? 0
+		     : complain("it was not refused as it should");
+	control_clear(&message);
+	client_clear(&c);
+	return rc;
+}
+
+/* NAME ROLE WORD OID: asks for (want) or claims (have) what is another role's. */
+static int foreign(char **args)
+{
+	bool want = strcmp(args[2], "want") == 0;
+	struct client c;
+	struct buf out;
+	char tip[OID_HEX_SIZE] = "";
+	int rc;
+
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+		return complain("it does not register");
+	client_say(&c, "fetch", NULL);
+	if (!client_git_ends(&c, "0000") || c.lanes[LANE_GIT].len < 4 + OID_HEX)
+		return complain("no advertisement");
+	memcpy(tip, c.lanes[LANE_GIT].data + 4, OID_HEX);
+	buf_reset(&c.lanes[LANE_GIT]);
+	buf_init(&out, 4096);
+	pktline_printf(&out, "want %s\n", want ? args[3] : tip);
+	pktline_flush(&out);
+	if (!want)
+		pktline_printf(&out, "have %s\n", args[3]);
+	pktline_printf(&out, "done\n");
+	client_record(&c, LANE_GIT, out.data, out.len);
+	buf_clear(&out);
+	if (want)
+		rc = client_closed(&c) ? 0 : complain("the connection stays");
+	else
+		rc = client_git_ends(&c, "0000") ? 0 : complain("no pack");
+	client_open_records(&c);
+	if (rc == 0 && want && !memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, "ERR ", 4))
+		rc = complain("it was not refused");
+	if (rc == 0 && !want && memcmp(c.lanes[LANE_GIT].data, "0008NAK\n", 8) != 0)
+		rc = complain("it was acknowledged");
+	client_clear(&c);
+	return rc;
+}
+
+/* COUNT: connections of garbage. */
+static int garbage(char **args)
+{
+	int left = args[0] ? atoi(args[0]) : 1;
+	uint8_t bytes[3000];
+
+	for (; left > 0; left--) {
+		struct client c;
+		int rc;
+
+		crypto_random(bytes, sizeof(bytes));
+		if (left % 3 == 0)
+			hello_format(&(struct hello){.version = HELLO_VERSION, .epoch = keystore->epoch}, bytes);
+		dial(&c);
+		client_send(&c, bytes, sizeof(bytes));
+		rc = closed_with(&c, 0);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* A good beginning, then a record with one bit wrong. */
+static int bent(char **args)
+{
+	struct client c;
+	struct buf out;
+	int rc;
+
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+		return complain("it does not register");
+	buf_init(&out, 4096);
+	client_seal(&c, LANE_CONTROL, "0008ping0000", 12, &out);
+	out.data[out.len - 1] ^= 1;
+	client_send(&c, out.data, out.len);
+	rc = client_closed(&c) ? 0 : complain("the connection stays");
+	buf_clear(&out);
+	client_clear(&c);
+	return rc;
+}
+
+/* NAME ROLE: asks on and on, reads nothing, until it is cut off. */
+static int deaf(char **args)
+{
+	struct buf out;
+	struct client c;
+	ssize_t n = 1;
+
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+		return complain("it does not register");
+	for (uint64_t end = loop_now() + 6 * WIRE_DEADLINE; n > 0 && loop_now() < end;) {
+		buf_init(&out, 1 << 20);
+		for (int i = 0; i < 1000; i++)
+			client_seal(&c, LANE_CONTROL, "0008ping0000", 12, &out);
+		for (size_t at = 0; n > 0 && at < out.len; at += (size_t)n)
+			n = send(c.fd, out.data + at, out.len - at, MSG_NOSIGNAL);
+		buf_clear(&out);
+	}
+	client_clear(&c);
+	return n > 0 ? complain("it may ask for ever") : 0;
+}
+
+/* COUNT: half-open handshakes, some with all but a byte, held until stdin closes; "ready" is said when they are there. */
+static int half_open(char **args)
+{
+	int count = atoi(args[0]);
+	struct client *all = mem_new((size_t)count, sizeof(*all));
+	char byte;
+
+	for (int i = 0; i < count; i++) {
+		dial(all + i);
+		client_prepare(all + i, keystore, 0, 0);
+		if (send(all[i].fd, all[i].first, i % 2 ? 1 : FIRST_SIZE - 1, MSG_NOSIGNAL) <= 0)
+			return complain("sending failed");
+	}
+	(void)puts("ready"); /* flushed below */
+	(void)fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	for (int i = 0; i < count; i++)
+		client_clear(all + i);
+	free(all);
+	return 0;
+}
+
+/* COUNT ROLE: good nodes, for once, that do nothing, until stdin closes; "ready" is said when they are registered. */
+static int idle(char **args)
+{
+	int count = atoi(args[0]);
+	struct client *all = mem_new((size_t)count, sizeof(*all));
+	char name[32], byte;
+
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(name, sizeof(name), "idle-%d", i); /* fits */
+		if (join(all + i, name, args[1]) != 0 || !client_hears(all + i, "registered") ||
+		    !client_hears(all + i, "head"))
+			return complain("it does not register");
+		client_say(all + i, "status", "state", "RUNNING", "version", "0.1.0", "accepted",
+			   "0123456789012345678901234567890123456789", "deployed",
+			   "0123456789012345678901234567890123456789", "sequence", "1", NULL);
+	}
+	(void)puts("ready"); /* flushed below */
+	(void)fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	for (int i = 0; i < count; i++)
+		client_clear(all + i);
+	free(all);
+	return 0;
+}
+
+static const struct {
+	const char *what;
+	int (*run)(char **args);
+	int args;
+} table[] = {
+	{"wrong-key", wrong_key, 0}, {"wrong-admin", wrong_admin, 0}, {"epoch", epoch, 0},
+	{"version", version, 0},     {"refused", refused, 3},	      {"foreign", foreign, 4},
+	{"garbage", garbage, 0},     {"bent", bent, 2},		      {"deaf", deaf, 2},
+	{"half-open", half_open, 1}, {"idle", idle, 2},
+};
+
+int main(int argc, char **argv)
+{
+	const char *text = getenv("ROGUE_KEYSTORE");
+	struct err err;
+	int rc = 2;
+
+	if (argc < 3 || !text)
+		return complain("usage: rogue WHAT PORT [ARGUMENT...], with ROGUE_KEYSTORE") + 1;
+	port = (uint16_t)atoi(argv[2]);
+	crypto_setup();
+	if (keystore_parse(text, &keystore, &err) != 0)
+		return complain(err.text);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(table[i].what, argv[1]) == 0 && argc >= 3 + table[i].args)
+			rc = table[i].run(argv + 3);
+	keystore_free(keystore);
+	return rc;
+}
