@@ -146,6 +146,21 @@ static int put_ref(int fd, const struct chain_state *chain, struct err *err)
 	return rc;
 }
 
+/* The one that is there, if it is whole: a quarantine that is damaged by hand is no reason to fetch no more. */
+static int reuse_folder(const struct home *home, int *fd)
+{
+	struct err unsound;
+
+	if (faccessat(home->var_fd, QUARANTINE "/HEAD", F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    fs_open_dir(home->var_fd, QUARANTINE, fd, &unsound) != 0)
+		return -1;
+	if (empty_old(*fd, &unsound) == 0)
+		return 0;
+	(void)close(*fd); /* a folder */
+	*fd = -1;
+	return -1;
+}
+
 static int make_folder(const struct home *home, int *fd, struct err *err)
 {
 	int rc = quarantine_remove(home, err);
@@ -165,13 +180,8 @@ int quarantine_make(const struct home *home, const struct chain_state *chain, st
 	char *replica = home_var(home, REPLICA), *path = home_var(home, QUARANTINE);
 	int fd = -1, rc = repo_make_bare(replica, err); /* it is where the alternates point */
 
-	if (rc == 0 && faccessat(home->var_fd, QUARANTINE "/HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		rc = fs_open_dir(home->var_fd, QUARANTINE, &fd, err);
-		if (rc == 0)
-			rc = empty_old(fd, err);
-	} else if (rc == 0) {
+	if (rc == 0 && reuse_folder(home, &fd) != 0)
 		rc = make_folder(home, &fd, err);
-	}
 	if (rc == 0)
 		rc = put_ref(fd, chain, err);
 	if (rc == 0)
@@ -255,5 +265,8 @@ int quarantine_release(const struct home *home, const char *role, const struct o
 
 int quarantine_remove(const struct home *home, struct err *err)
 {
+	/* HEAD first: where it is, the rest is, also when the disk fails in the middle */
+	if (unlinkat(home->var_fd, QUARANTINE "/HEAD", 0) != 0 && errno != ENOENT && errno != ENOTDIR)
+		return err_sys(err, QUARANTINE);
 	return fs_remove_tree(home->var_fd, QUARANTINE, err);
 }
