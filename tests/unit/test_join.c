@@ -123,7 +123,7 @@ static void loose_ones_are_joined(void **state)
 	assert_int_equal(count_files(f, ".pack"), 0);
 	put_chain(f, SOME, c);
 	for (int i = 0; i < 4; i++) {
-		char text[8];
+		char text[16];
 
 		(void)snprintf(text, sizeof(text), "%d", i);
 		(void)put_blob(f->repo, text);
