@@ -120,14 +120,16 @@ static size_t feed(struct client *client, int fd, const uint8_t *data, size_t si
 			answers += take_answers(fd, &text);
 		}
 	}
-	while (asked->count > 0) {
-		asked->count = 0;
-		answer(asked->later[0]);
-	}
-	do
+	do {
+		/* an answer that is read makes room for the next request, which may be a later one */
+		if (asked->count > 0) {
+			asked->count = 0;
+			answer(asked->later[0]);
+		}
 		answers += take_answers(fd, &text);
-	while (uv_run(loop, UV_RUN_NOWAIT) &&
-	       uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe));
+		(void)uv_run(loop, UV_RUN_NOWAIT); /* the queue says whether more is to come */
+	} while (asked->count > 0 ||
+		 uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > 0);
 	answers += take_answers(fd, &text);
 	assert(text.len == 0);
 	buf_clear(&text);
