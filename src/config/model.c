@@ -165,6 +165,8 @@ static int type_of(struct pattern *pattern, const char *text)
 	for (size_t i = MODEL_ANY + 1; i < MODEL_ENUM; i++)
 		if (strcmp(text, words[i]) == 0) {
 			pattern->type = (enum model_type)i;
+			free(pattern->words);
+			pattern->words = NULL; /* of another type= before this one */
 			return 0;
 		}
 	return -1;
