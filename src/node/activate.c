@@ -395,6 +395,22 @@ static void on_work(void *arg)
 	revision_clear(&revision);
 }
 
+/*
+ * At a start whose secret or parameters are of no use any more: what was activated since the machine started is still there for
+ * the service, and stays.
+ */
+static bool is_kept(struct activation *activation)
+{
+	const struct runtime *runtime = activation->runtime;
+
+	if (activation->rc == 0 || activation->err.code != ERR_REFUSED || !activation->record || runtime->active[0] ||
+	    !is_recorded(runtime->home, activation->record) ||
+	    faccessat(runtime->home->run_fd, PLAIN_CURRENT, F_OK, 0) != 0)
+		return false;
+	log_error("activate", activation->name, "its plain copy stays as it was: %s", activation->err.text);
+	return true;
+}
+
 static void on_done(void *arg)
 {
 	struct activation *activation = arg;
@@ -406,6 +422,8 @@ static void on_done(void *arg)
 		activation_end(activation);
 	else if (activation->rc != 0 && put_off(activation))
 		return;
+	else if (is_kept(activation))
+		activation_done(activation);
 	else if (activation->rc != 0)
 		activation_failed(activation, activation->err.text);
 	else if (burnt)

@@ -12,6 +12,7 @@ change() {
 node() {
 	mkdir -p "$1/etc/init"
 	cp cluster.xml "$1/etc/init/"
+	give_secret admin "$1" internal
 }
 
 run_node() { start "$1" "$1" --no-admin --service-role internal --service-name "$1" --no-status; }

@@ -38,6 +38,7 @@ cluster() {
 join() {
 	mkdir -p "$1/$2/etc/init"
 	cp "$1/cluster.xml" "$1/$2/etc/init/"
+	give_secret "$1/admin" "$1/$2" "$3"
 	# a value for every parameter of the configuration
 	grep -oh '#{[A-Za-z_0-9]*' "$1"/admin/var/admin/config/*.xml | sed 's/#{//; s/$/=1/' | sort -u >"$1/$2/etc/params" || true
 	start "$1-$2" "$1/$2" --no-admin --service-role "$3" --service-name "$2" --no-status --log-level info

@@ -108,6 +108,7 @@ genclust -c 127.0.0.1 -p "$port" -k "$key" >cluster.xml 2>/dev/null
 genclust -c 127.0.0.1 -p "$port" -k other.key >other.xml 2>/dev/null
 genclust -c 127.0.0.1 -p "$port" -k "$key" -r default >default.xml 2>/dev/null
 cp cluster.xml node/etc/init/
+give_secret admin node internal
 node() { musterd --home node --no-admin --service-role internal --service-name node --no-status "$@"; }
 
 start admin admin --admin --no-status
@@ -134,6 +135,8 @@ field_is node .nodeState RUNNING || fail 'the node was disturbed'
 mkdir -p twin/etc/init
 cp "$top_srcdir"/tests/fixtures/demo/*.xml twin/etc/init/
 muster --home twin init --host 127.0.0.1 --port "$port" >/dev/null
+# for all that the node is to become below
+echo "$(cat admin/etc/secret),$(cat twin/etc/secret)" >node/etc/secret
 exits 1 musterd --home twin --admin --no-status
 says musterd "port $port: address already in use"
 stop admin || fail 'the admin did not stop cleanly'
@@ -284,7 +287,7 @@ as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && "${as_nobody[@]}" muster --version >/dev/null 2>&1; then
 	exits 1 "${as_nobody[@]}" musterd --home twin --admin --no-status
 	says musterd 'ermission denied'
-	chown -R 65534:65534 admin/var
+	chown -R 65534:65534 admin/var admin/etc
 	refused admin 'belongs to user 65534, not 0: start as that user' --admin
 	# a command of root becomes that user first
 	sed -i 's|<access-token-ttl>300<|<access-token-ttl>299<|' admin/var/admin/config/tokens.xml

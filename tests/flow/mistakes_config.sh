@@ -27,6 +27,7 @@ mkdir -p admin/etc/init node/etc/init
 cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
 muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
 genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml 2>/dev/null
+give_secret admin node internal
 start admin admin --admin --no-status
 wait_admin admin
 start node node --no-admin --service-role internal --service-name node --no-status
@@ -48,8 +49,11 @@ finding() {
 	cat out err >said
 	grep -F -- "$2" said | grep -qF -- "$3" || fail "$1: commit does not say \"$2 … $3\": $(cat said)"
 	[ "$(head_of)" = "$before" ] || fail "$1: it was committed"
-	git -C "$source" add -A
-	git -C "$source" commit -q -m "$1"
+	# the filter or the hook refuses it, and what goes past them is refused as a publication
+	! { git -C "$source" add -A && git -C "$source" commit -q -m "$1"; } 2>said || fail "$1: plain git takes it"
+	[ -s said ] || fail "$1: plain git does not say why not"
+	git -C "$source" -c filter.muster.clean=cat add -A
+	git -C "$source" -c filter.muster.clean=cat commit -q -n -m "$1"
 	bad=$(head_of)
 	within "$DEADLINE" field_is admin .refused.source "$bad" || fail "$1: plain git is not told as refused"
 	field admin .refused.reasons >said

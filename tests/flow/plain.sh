@@ -50,6 +50,7 @@ setup() {
 	wait_admin admin
 	commit 'a template and parameters'
 	genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml 2>genclust.log
+	give_secret admin node default
 	chmod 0600 node/etc/init/cluster.xml
 }
 

@@ -36,6 +36,7 @@ mkdir -p admin/etc/init node/etc/init
 cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
 muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
 genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >cluster.xml 2>/dev/null
+give_secret admin node internal
 
 # --- a cluster file alone: IDLE, until the admin is there ---
 
@@ -258,6 +259,7 @@ grep -q '>500<' alone/var/node/current/config.xml || fail 'etc/init was not read
 halt alone
 # and then it joins a cluster
 cp cluster.xml alone/etc/init/
+give_secret admin alone internal
 start alone alone --no-admin --service-role internal --service-name alone --no-status
 wait_state alone RUNNING
 wait_sequence alone 8
