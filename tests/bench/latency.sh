@@ -100,8 +100,9 @@ push_change() {
 
 fetch_for_ever() {
 	local now last=
-	while :; do
-		git -C replica fetch -q origin main || continue
+	# it ends with the bench, however that ends
+	while kill -0 "$$" 2>/dev/null && [ -d replica ]; do
+		git -C replica fetch -q origin main || { sleep 0.1; continue; }
 		now=$(git -C replica rev-parse FETCH_HEAD)
 		[ "$now" != "$last" ] || continue
 		last=$now

@@ -47,6 +47,7 @@ sed -i 's/^root 1 /root 2 /' admin/var/admin/cluster.key
 cluster >cluster.xml
 cluster -r internal >internal.xml
 cp cluster.xml node/etc/init/
+give_secret admin node default
 start admin admin --admin --log-level info
 wait_admin admin
 start node node --no-admin --service-role default --service-name node1 --no-status
