@@ -452,6 +452,19 @@ struct document *xml_copy(const struct document *doc, bool remarks)
 	return copy;
 }
 
+struct document *xml_part(const xmlNode *node)
+{
+	struct document *part = xml_document(NULL);
+	xmlNode *root = xml_copy_element(part, NULL, node, false);
+
+	for (const xmlNode *up = node->parent; up && up->type == XML_ELEMENT_NODE; up = up->parent)
+		for (const xmlNs *ns = up->nsDef; ns; ns = ns->next)
+			if (!xml_scope(root, ns->prefix))
+				declare(root, ns->prefix, ns->href ? (const char *)ns->href : "");
+	copy_children(part, root, node, true);
+	return part;
+}
+
 void xml_remove(xmlNode *node)
 {
 	xmlUnlinkNode(node);

@@ -120,6 +120,8 @@ void xml_copy_remark(struct document *doc, xmlNode *parent, const xmlNode *node)
 void xml_copy_attribute(xmlNode *to, const xmlAttr *attribute);
 /* The whole document, with its comments and processing instructions or without. */
 struct document *xml_copy(const struct document *doc, bool remarks);
+/* An element and all that is in it as a document of its own, which keeps what its prefixes mean. */
+struct document *xml_part(const xmlNode *node);
 /* Takes an element out of its tree and frees it. */
 void xml_remove(xmlNode *node);
 

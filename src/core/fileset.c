@@ -104,6 +104,25 @@ const struct file *fileset_find(const struct fileset *set, const char *path)
 	return found ? set->files + at : NULL;
 }
 
+int fileset_put(struct fileset *set, const char *path, uint32_t mode, const void *data, size_t size,
+		struct err *err)
+{
+	bool found;
+	size_t at = position(set, path, &found);
+	struct file *file = set->files + at;
+	uint8_t *copy;
+
+	if (!found)
+		return fileset_add(set, path, mode, data, size, err);
+	copy = mem_new(size + 1, 1);
+	if (size > 0)
+		memcpy(copy, data, size);
+	free(file->data);
+	file->data = copy;
+	file->size = size;
+	return 0;
+}
+
 bool fileset_equal(const struct fileset *a, const struct fileset *b)
 {
 	if (a->count != b->count)

@@ -32,6 +32,9 @@ bool fileset_path_valid(const char *path);
 /* Adds a copy of DATA; refused when the path is bad or there already. */
 int fileset_add(struct fileset *set, const char *path, uint32_t mode, const void *data, size_t size,
 		struct err *err);
+/* The same, but replaces the content of one that is there, whose mode stays. */
+int fileset_put(struct fileset *set, const char *path, uint32_t mode, const void *data, size_t size,
+		struct err *err);
 /* The file at PATH or NULL; borrowed. */
 const struct file *fileset_find(const struct fileset *set, const char *path);
 bool fileset_equal(const struct fileset *a, const struct fileset *b);
