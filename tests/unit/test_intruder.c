@@ -102,8 +102,8 @@ static void test_epoch_hint(void **state)
 static void test_garbage(void **state)
 {
 	static const char *const greetings[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
-						"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00"
-						"\x00\x00\x00\x00\x00\x00\x00"};
+						("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00"
+						"\x00\x00\x00\x00\x00\x00\x00")};
 	struct fixture *f = *state;
 	uint8_t noise[4096];
 
