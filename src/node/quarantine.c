@@ -16,6 +16,7 @@
 
 #define REPLICA "node/replica.git"
 #define QUARANTINE "node/quarantine.git"
+#define ALTERNATES "../../replica.git/objects\n"
 
 int replica_open(const struct home *home, struct repo **out, struct err *err)
 {
@@ -75,7 +76,7 @@ static int make_files(int fd, struct err *err)
 	if (rc == 0)
 		rc = fs_make_dirs(fd, "refs/heads", 0700, err);
 	if (rc == 0)
-		rc = put(fd, "objects/info/alternates", "../../replica.git/objects\n", err);
+		rc = put(fd, "objects/info/alternates", ALTERNATES, err);
 	/* no settings: for each that is not url.*.insteadof, libgit2 1.5 loses 20 kB at every fetch */
 	if (rc == 0)
 		rc = put(fd, "config", "", err);
@@ -146,50 +147,73 @@ static int put_ref(int fd, const struct chain_state *chain, struct err *err)
 	return rc;
 }
 
-/* The one that is there, if it is whole: a quarantine that is damaged by hand is no reason to fetch no more. */
-static int reuse_folder(const struct home *home, int *fd)
+static int open_made(const struct home *home, int fd, const struct chain_state *chain, struct repo **out,
+		     struct err *err)
 {
-	struct err unsound;
+	char *path = home_var(home, QUARANTINE);
+	int rc = put_ref(fd, chain, err);
 
-	if (faccessat(home->var_fd, QUARANTINE "/HEAD", F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    fs_open_dir(home->var_fd, QUARANTINE, fd, &unsound) != 0)
-		return -1;
-	if (empty_old(*fd, &unsound) == 0)
-		return 0;
-	(void)close(*fd); /* a folder */
-	*fd = -1;
-	return -1;
+	if (rc == 0)
+		rc = repo_open(path, out, err);
+	free(path);
+	return rc;
 }
 
-static int make_folder(const struct home *home, int *fd, struct err *err)
+/* Whether its alternates are the replica and nothing else. */
+static bool is_beside_replica(int fd)
 {
-	int rc = quarantine_remove(home, err);
+	struct buf text;
+	struct err why;
+	bool is;
+
+	buf_init(&text, sizeof(ALTERNATES));
+	is = fs_read(fd, "objects/info/alternates", &text, &why) == 0 && strcmp(buf_text(&text), ALTERNATES) == 0;
+	buf_clear(&text);
+	return is;
+}
+
+/* The one that is there. Whatever is wrong with it (a full disk, a removal that was cut short), a new one is made instead. */
+static int use_again(const struct home *home, const struct chain_state *chain, struct repo **out)
+{
+	struct err why;
+	int fd, rc;
+
+	if (faccessat(home->var_fd, QUARANTINE "/HEAD", F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    fs_open_dir(home->var_fd, QUARANTINE, &fd, &why) != 0)
+		return -1;
+	rc = is_beside_replica(fd) ? empty_old(fd, &why) : -1;
+	if (rc == 0)
+		rc = open_made(home, fd, chain, out, &why);
+	(void)close(fd); /* a folder */
+	return rc;
+}
+
+static int make_new(const struct home *home, const struct chain_state *chain, struct repo **out, struct err *err)
+{
+	int fd = -1, rc = quarantine_remove(home, err);
 
 	if (rc == 0)
 		rc = fs_make_dirs(home->var_fd, QUARANTINE, 0700, err);
 	if (rc == 0)
-		rc = fs_open_dir(home->var_fd, QUARANTINE, fd, err);
+		rc = fs_open_dir(home->var_fd, QUARANTINE, &fd, err);
 	if (rc == 0)
-		rc = make_files(*fd, err);
+		rc = make_files(fd, err);
+	if (rc == 0)
+		rc = open_made(home, fd, chain, out, err);
+	if (fd >= 0)
+		(void)close(fd); /* a folder */
 	return rc;
 }
 
 int quarantine_make(const struct home *home, const struct chain_state *chain, struct repo **out,
 		    struct err *err)
 {
-	char *replica = home_var(home, REPLICA), *path = home_var(home, QUARANTINE);
-	int fd = -1, rc = repo_make_bare(replica, err); /* it is where the alternates point */
+	char *replica = home_var(home, REPLICA);
+	int rc = repo_make_bare(replica, err); /* it is where the alternates point */
 
-	if (rc == 0 && reuse_folder(home, &fd) != 0)
-		rc = make_folder(home, &fd, err);
-	if (rc == 0)
-		rc = put_ref(fd, chain, err);
-	if (rc == 0)
-		rc = repo_open(path, out, err);
-	if (fd >= 0)
-		(void)close(fd); /* a folder */
 	free(replica);
-	free(path);
+	if (rc == 0 && use_again(home, chain, out) != 0)
+		rc = make_new(home, chain, out, err);
 	return rc;
 }
 
