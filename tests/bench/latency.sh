@@ -139,11 +139,13 @@ setup_git() {
 
 # --- both ---
 
+# Gives back the exit code it was called with.
 end_others() {
-	local pid
+	local code=$? pid
 	for pid in "${others[@]}"; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
 	done
+	return "$code"
 }
 
 area
