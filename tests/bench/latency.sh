@@ -143,7 +143,8 @@ setup_git() {
 end_others() {
 	local code=$? pid
 	for pid in "${others[@]}"; do
-		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+		kill "$pid" 2>/dev/null || continue
+		wait "$pid" 2>/dev/null || true # it was told to end
 	done
 	return "$code"
 }
