@@ -1,6 +1,7 @@
 /* muster init: sets up an admin home. */
 #include "admin/setup.h"
 #include "cli/cli.h"
+#include "crypto/secret.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -28,8 +29,10 @@ static int make(struct cli *cli, const struct setup_options *what, struct err *e
 		     "first commit    %.12s\n"
 		     "edit and commit %s/" ADMIN_SOURCE "\n"
 		     "private key     %s/" ADMIN_KEY " (keep a copy in a safe place)\n"
-		     "next            musterd --admin, and genclust -c HOST for the nodes\n",
-		     cli->home->var, oid_hex(&first, hex), cli->home->var, cli->home->var); /* checked at exit */
+		     "secret          %s/" SECRET_FILE ", unless another was given (keep a copy too)\n"
+		     "next            musterd --admin, and for the nodes genclust -c HOST and muster secret role-key ROLE\n",
+		     cli->home->var, oid_hex(&first, hex), cli->home->var, cli->home->var,
+		     cli->home->etc); /* checked at exit */
 	return CLI_DONE;
 }
 
