@@ -6,6 +6,7 @@
 
 #include "admin/state.h"
 #include "admin/steps.h"
+#include "config/schema.h"
 #include "core/log.h"
 #include "crypto/digest.h"
 
@@ -69,7 +70,10 @@ int check_commit(struct cycle *cycle, struct err *err)
 {
 	if (check_cluster(cycle, err) != 0)
 		return -1;
-	(void)check(cycle->doc, cycle->model, &cycle->out->findings); /* counted below */
+	/* a schema says nothing that helps of what is wrong anyway */
+	if (check(cycle->doc, cycle->model, &cycle->out->findings) == 0 &&
+	    schema_check(&cycle->files, cycle->doc, cycle->model, &cycle->out->findings, err) != 0)
+		return -1;
 	return cycle->out->findings.count ? -1 : find_roles(cycle, err);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "admin/steps.h"
 
+#include "config/schema.h"
 #include "core/limits.h"
 
 #include <string.h>
@@ -38,6 +39,8 @@ static int check_as_node(struct cycle *cycle, const struct cycle_role *role, str
 
 	if (rc == 0)
 		rc = check(doc, cycle->model, &findings);
+	if (rc == 0)
+		rc = schema_check(&role->tree, doc, cycle->model, &findings, err);
 	if (rc == 0 && !cycle->without_keys)
 		rc = seal_check(doc, cycle->model, &sealer, role->name, &findings);
 	for (size_t i = 0; i < findings.count; i++)

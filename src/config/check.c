@@ -264,6 +264,16 @@ static void look(struct checking *c, const xmlNode *parent)
 	}
 }
 
+/* Which key store it names is a reference like any other. */
+static void check_https(struct checking *c, const xmlNode *role)
+{
+	const xmlNode *protocol = xml_child(role, "protocol");
+	const xmlNode *store = xml_child(role, "ssl-server-keystore");
+
+	if (protocol && strcmp(xml_text(protocol), "https") == 0 && (!store || !*xml_text(store)))
+		found(c, protocol, "https without a key store: name one in ssl-server-keystore");
+}
+
 static int check_role(void *arg, xmlNode *node)
 {
 	const xmlNode *key = xml_key_leaf(node);
@@ -275,6 +285,7 @@ static int check_role(void *arg, xmlNode *node)
 		if (!table_find(&c->endpoints, &(struct table_key){.text = xml_text(leaf)}))
 			found(c, leaf, "endpoint \"%.200s\" is not defined by any profile",
 			      xml_text(leaf));
+	check_https(c, node);
 	return 0;
 }
 

@@ -25,6 +25,8 @@
 #define LIMIT_RENDER_MEMORY (512u << 20) /* bytes one template works with: a configuration of 10 MB takes 100 */
 #define LIMIT_RENDER_SECONDS 10u	/* of processor time one template takes */
 #define LIMIT_RENDER_DEPTH 1000		/* templates within each other: what recursion over a list takes */
+#define LIMIT_SCHEMA_MEMORY (1024u << 20) /* bytes a check by a schema works with */
+#define LIMIT_SCHEMA_SECONDS 30u	/* of processor time it takes */
 #define LIMIT_PARAMS 4096u		/* lines of etc/params: the largest known configuration has 30 parameters */
 
 /* --- small files of ours --- */

@@ -3,6 +3,7 @@
 
 #include "config/check.h"
 #include "config/merge.h"
+#include "config/schema.h"
 #include "core/log.h"
 
 #include <string.h>
@@ -22,18 +23,20 @@ static int check_names(const struct fileset *files, struct err *err)
 	return 0;
 }
 
-int check_document(const struct document *doc, const struct model *model, const struct keyring *ring,
-		   const char *role, struct err *err)
+int check_document(const struct document *doc, const struct model *model, const struct fileset *files,
+		   const struct keyring *ring, const char *role, struct err *err)
 {
 	const struct sealer sealer = sealer_of(ring);
 	struct findings findings = {0};
 	int rc = check(doc, model, &findings) == 0 ? 0 : -1;
 
+	if (rc == 0 && files)
+		rc = schema_check(files, doc, model, &findings, err);
 	if (rc == 0 && ring)
 		rc = seal_check(doc, model, &sealer, role, &findings);
 	for (size_t i = 0; i < findings.count; i++)
 		log_error("check", "", "%s", findings.lines[i]);
-	if (rc != 0)
+	if (findings.count > 0)
 		(void)(findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)", findings.lines[0],
 						    findings.count - 1)
 					  : err_set(err, ERR_REFUSED, "%s", findings.lines[0]));
@@ -50,7 +53,7 @@ int check_files(const struct fileset *files, const struct keyring *ring, const c
 	if (rc == 0)
 		rc = merge_fileset(files, &doc, &model, err);
 	if (rc == 0)
-		rc = check_document(doc, model, ring, role, err);
+		rc = check_document(doc, model, files, ring, role, err);
 	document_free(doc);
 	model_free(model);
 	return rc;

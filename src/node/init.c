@@ -181,7 +181,7 @@ static int slice_init(const struct given *given, const char *role, struct start 
 	for (size_t i = 0; i < roles.count; i++)
 		ours |= strcmp(roles.names[i], role) == 0;
 	if (rc == 0 && ours)
-		rc = check_document(given->doc, given->model, NULL, role, err);
+		rc = check_document(given->doc, given->model, NULL, NULL, role, err);
 	if (rc == 0 && ours)
 		rc = make_revision(given, role, start, err);
 	roles_clear(&roles);

@@ -143,11 +143,11 @@ void report_step(struct cycle *cycle);
 /* The names and the configuration of a slice of ROLE, and that RING opens all its secrets. */
 int check_files(const struct fileset *files, const struct keyring *ring, const char *role, struct err *err);
 /*
- * A merged configuration; findings go to the log, the first into ERR. RING NULL: it is no slice, and its secrets are as they
- * are.
+ * A merged configuration; findings go to the log, the first into ERR. FILES has the schemas, or is NULL. RING NULL: it is no
+ * slice, and its secrets are as they are.
  */
-int check_document(const struct document *doc, const struct model *model, const struct keyring *ring,
-		   const char *role, struct err *err);
+int check_document(const struct document *doc, const struct model *model, const struct fileset *files,
+		   const struct keyring *ring, const char *role, struct err *err);
 
 /* --- watch.c --- */
 int watch_start(struct runtime *runtime, struct err *err);

@@ -80,6 +80,58 @@ static void test_endpoints(void **state)
 			"profile"));
 }
 
+static void test_https(void **state)
+{
+	static const char store[] =
+		"<facilities" BASE "><crypto><ssl><server-keystore><id>k</id></server-keystore></ssl></crypto></facilities>";
+	static const char missing[] = "https without a key store: name one in ssl-server-keystore";
+	char *text;
+
+	(void)state;
+	check_text(ROOT ROLE("<id>r</id><protocol>http</protocol>") "</config>", "", NOTHING);
+	check_text(ROOT ROLE("<id>r</id><protocol>#{P | https}</protocol>") "</config>", "", NOTHING);
+	text = text_format(ROOT ROLE("<id>r</id><protocol>https</protocol>"
+				     "<ssl-server-keystore>k</ssl-server-keystore>") "%s</config>",
+			   store);
+	check_text(text, "", NOTHING);
+	free(text);
+	text = text_format("t.xml:2: " AT_ROLE "[r]/protocol: %s", missing);
+	check_text(ROOT ROLE("<id>r</id>\n<protocol>https</protocol>") "</config>", "", WANT(text));
+	check_text(ROOT ROLE("<id>r</id>\n<protocol>https</protocol><ssl-server-keystore/>") "</config>", "",
+		   WANT(text));
+	free(text);
+	text = text_format(ROOT ROLE("<id>r</id><protocol>https</protocol>"
+				     "<ssl-server-keystore>other</ssl-server-keystore>") "%s</config>",
+			   store);
+	check_text(text, "",
+		   WANT("t.xml:1: " AT_ROLE "[r]/ssl-server-keystore: \"other\" is not in ssl/server-keystore"));
+	free(text);
+	check_text(ROOT ROLE("<id>r</id><protocol>http</protocol>"
+			     "<ssl-server-keystore>#{K}</ssl-server-keystore>") "</config>",
+		   "",
+		   WANT("t.xml:1: " AT_ROLE "[r]/ssl-server-keystore: no parameter may stand in a reference"));
+}
+
+static void test_zones(void **state)
+{
+	static const char zones[] = "<environments" BASE "><environment><services><zones><zone><id>z</id></zone></zones>"
+				    "<service-role><id>r</id><zone>%s</zone><zones>%s</zones></service-role>"
+				    "</services></environment></environments>";
+	char *body = text_format(zones, "z", "z"), *text = text_format(ROOT "%s</config>", body);
+
+	(void)state;
+	check_text(text, "", NOTHING);
+	free(text);
+	free(body);
+	body = text_format(zones, "y", "x");
+	text = text_format(ROOT "%s</config>", body);
+	check_text(text, "",
+		   WANT("t.xml:1: " AT_ROLE "[r]/zone: \"y\" is not in services/zones/zone",
+			"t.xml:1: " AT_ROLE "[r]/zones: \"x\" is not in services/zones/zone"));
+	free(text);
+	free(body);
+}
+
 static void test_roles(void **state)
 {
 	static const char *const bad[] = {"common", "HEAD",   "a b",  "a/b",
@@ -315,6 +367,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_well),         cmocka_unit_test(test_endpoints),
+		cmocka_unit_test(test_https),        cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_roles),        cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_references),   cmocka_unit_test(test_types),
 		cmocka_unit_test(test_muster_roles), cmocka_unit_test(test_bounded),

@@ -6,6 +6,7 @@
 #include "core/fileset.h"
 #include "core/limits.h"
 #include "node/plain.h"
+#include "node/steps.h"
 
 #include <grp.h>
 #include <limits.h>
@@ -392,12 +393,77 @@ static void test_group(void **unused)
 	forget(f);
 }
 
+/* --- the step check of a node, on what a hostile admin could sign --- */
+
+static void check_refuses(const struct fileset *set, const char *want)
+{
+	struct err err = {.code = ERR_NONE};
+
+	if (check_files(set, NULL, "default", &err) == 0)
+		fail_msg("accepted, not refused with: %s", want);
+	assert_int_equal(err.code, ERR_REFUSED);
+	if (!strstr(err.text, want))
+		fail_msg("\"%s\" has no \"%s\"", err.text, want);
+}
+
+static void test_check(void **unused)
+{
+	static const char *const bad[] = {"laughs",  "external", "xinclude", "doctype",	 "cdata",    "utf8",  "latin1", "mixed",
+					  "outside", "unclosed", "root",     "endpoint", "duplicate-key"};
+	static const char head[] = "<config xmlns=\"http://tail-f.com/ns/config/1.0\">";
+	struct fileset set = {.count = 0};
+	struct err err;
+	struct buf text;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *name = text_format("%s/tests/fixtures/bad/%s.xml", TEST_SRCDIR, bad[i]);
+
+		buf_init(&text, 1 << 20);
+		assert_int_equal(fs_read(AT_FDCWD, name, &text, &err), 0);
+		assert_int_equal(fileset_add(&set, "config.xml", FILE_PLAIN, text.data, text.len, &err), 0);
+		check_refuses(&set, "config.xml:");
+		fileset_clear(&set);
+		buf_clear(&text);
+		free(name);
+	}
+	buf_init(&text, 1 << 20);
+	buf_puts(&text, head);
+	for (int i = 0; i < 10000; i++)
+		buf_puts(&text, "<a>");
+	add(&set, "config.xml", FILE_PLAIN, buf_text(&text));
+	check_refuses(&set, "config.xml:1: too many elements within each other");
+	fileset_clear(&set);
+	buf_reset(&text);
+	buf_puts(&text, head);
+	buf_put(&text, "<a>\0</a></config>", strlen("<a>0</a></config>"));
+	assert_int_equal(fileset_add(&set, "config.xml", FILE_PLAIN, text.data, text.len, &err), 0);
+	check_refuses(&set, "config.xml:1: a NUL byte");
+	fileset_clear(&set);
+	buf_clear(&text);
+	/* a schema that came with it, and parameters where none may be */
+	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><a>x</a></config>");
+	assert_int_equal(check_files(&set, NULL, "default", &err), 0);
+	add(&set, "schema/x.rng", FILE_PLAIN,
+	    "<element name='config' ns='http://tail-f.com/ns/config/1.0' xmlns='http://relaxng.org/ns/structure/1.0'>"
+	    "<element name='a'><value>y</value></element></element>");
+	check_refuses(&set, "config.xml:1: /a: \"x\" may not be the value here (schema/x.rng)");
+	fileset_clear(&set);
+	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><a>#{MUSTER_X}</a></config>");
+	check_refuses(&set, "config.xml:1: /a: no parameter may be named MUSTER_*");
+	fileset_clear(&set);
+	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><password>#{X | y}</password></config>");
+	check_refuses(&set, "in a secret only a whole #{NAME} without default");
+	fileset_clear(&set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_content),   cmocka_unit_test(test_change),
 		cmocka_unit_test(test_damaged),   cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_group),
+		cmocka_unit_test(test_check),
 	};
 
 	libraries_setup();

@@ -39,6 +39,115 @@ static void test_bad_configuration(void **unused)
 	fixture_free(f);
 }
 
+/* What may not stand in a configuration, though it is well-formed and each part of it is fine. */
+static void test_mistakes(void **unused)
+{
+	static const struct {
+		const char *file, *old, *new, *want;
+	} mistakes[] = {
+		{"environment.xml", "<protocol>http<", "<protocol>https<",
+		 "environment.xml:9: /environments/environment/services/service-role[default]/protocol: https without a key "
+		 "store"},
+		{"environment.xml", "<protocol>http<", "<zone>z</zone><protocol>http<",
+		 "environment.xml:9: /environments/environment/services/service-role[default]/zone: \"z\" is not in "
+		 "services/zones/zone"},
+		{"environment.xml", "https://login", "https://#{MUSTER_X}",
+		 "environment.xml:4: /environments/environment/base-url: no parameter may be named MUSTER_*"},
+		{"environment.xml", "https://login", "https://#{X", "begins no parameter"},
+		{"environment.xml", "<id>default<", "<id>#{ROLE | default}<", "no parameter may stand in a key"},
+	};
+	struct fixture *f = demo();
+
+	(void)unused;
+	(void)publish_main(f);
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		edit(f, mistakes[i].file, mistakes[i].old, mistakes[i].new);
+		git_commit(f, "a mistake");
+		must_refuse(f, "check", mistakes[i].want);
+		edit(f, mistakes[i].file, mistakes[i].new, mistakes[i].old);
+	}
+	git_commit(f, "mended");
+	assert_int_equal(publish_main(f), 0);
+	fixture_free(f);
+}
+
+/* A site's own schema is minded from the commit on that brings it, and travels. */
+static void test_schema(void **unused)
+{
+	static const char schema[] =
+		"<grammar xmlns='http://relaxng.org/ns/structure/1.0'"
+		" datatypeLibrary='http://www.w3.org/2001/XMLSchema-datatypes'>\n"
+		"<start><ref name='any'/></start><define name='any'><element><choice><anyName>"
+		"<except><name ns='https://curity.se/ns/conf/base'>base-url</name></except></anyName></choice>"
+		"<zeroOrMore><attribute><anyName/></attribute></zeroOrMore><mixed><zeroOrMore><choice>"
+		"<ref name='any'/><element name='base-url' ns='https://curity.se/ns/conf/base'>"
+		"<data type='anyURI'><param name='pattern'>https://.*</param></data></element>"
+		"</choice></zeroOrMore></mixed></element></define></grammar>\n";
+	struct fixture *f = demo();
+	char *sent;
+
+	(void)unused;
+	put(f, "schema/site.rng", schema);
+	git_commit(f, "our schema");
+	assert_int_equal(publish_main(f), 2);
+	sent = released(f, "internal", "schema/site.rng");
+	assert_string_equal(sent, schema);
+	free(sent);
+	edit(f, "environment.xml", "https://login", "http://login");
+	git_commit(f, "breaks it");
+	must_refuse(f, "check", "environment.xml:4: /environments/environment/base-url: \"http://login.example.com\" may not be "
+				"the value here (schema/site.rng)");
+	edit(f, "environment.xml", "http://login", "#{SCHEME}://login");
+	git_commit(f, "a parameter");
+	assert_int_equal(publish_main(f), 2);
+	put(f, "schema/site.rng", "<grammar>");
+	git_commit(f, "no schema");
+	must_refuse(f, "check", "schema/site.rng:1: ");
+	fixture_free(f);
+}
+
+/* XML that is made to harm whoever reads it: refused where it is read, with its line. */
+static void test_harmful(void **unused)
+{
+	static const struct {
+		const char *file, *want;
+	} bad[] = {
+		{"laughs.xml", "x.xml:"},   {"external.xml", "x.xml:"}, {"xinclude.xml", "x.xml:"},
+		{"doctype.xml", "x.xml:"},  {"cdata.xml", "x.xml:"},	 {"utf8.xml", "x.xml:"},
+		{"latin1.xml", "x.xml:"},   {"mixed.xml", "x.xml:"},	 {"outside.xml", "x.xml:"},
+		{"unclosed.xml", "x.xml:"},
+	};
+	struct fixture *f = demo();
+	char *source = source_folder(f);
+	struct buf deep;
+
+	(void)unused;
+	(void)publish_main(f);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *from = text_format("%s/tests/fixtures/bad/%s", TEST_SRCDIR, bad[i].file);
+		char *to = text_format("%s/x.xml", source);
+
+		must_run("/", NULL, "cp %s %s", from, to);
+		git_commit(f, bad[i].file);
+		must_refuse(f, "load", bad[i].want);
+		free(from);
+		free(to);
+	}
+	buf_init(&deep, 1 << 20);
+	buf_puts(&deep, "<config xmlns=\"http://tail-f.com/ns/config/1.0\">");
+	for (int i = 0; i < 10000; i++)
+		buf_puts(&deep, "<a>");
+	put(f, "x.xml", buf_text(&deep));
+	git_commit(f, "deep");
+	must_refuse(f, "load", "x.xml:1: too many elements within each other");
+	buf_clear(&deep);
+	must_run(source, NULL, "rm x.xml");
+	git_commit(f, "gone");
+	assert_int_equal(publish_main(f), 0);
+	free(source);
+	fixture_free(f);
+}
+
 /* Back on the published commit the refusal is over, though there is nothing to publish. */
 static void test_reset_after_refusal(void **unused)
 {
@@ -250,6 +359,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_configuration),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_harmful),
 		cmocka_unit_test(test_reset_after_refusal),
 		cmocka_unit_test(test_smuggled_trailer),
 		cmocka_unit_test(test_bad_files),
