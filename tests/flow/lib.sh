@@ -172,8 +172,8 @@ finish() {
 	if [ "$code" != 0 ] && [ "$code" != 77 ]; then
 		tail -n 40 "$AREA"/*.log >&2 2>/dev/null
 	fi
-	for home in "$AREA"/*/; do
-		remove_plain "${home%/}"
+	find "$AREA" -type l -path '*/run/plain' | while read -r home; do
+		remove_plain "${home%/run/plain}"
 	done
 	rm -rf "$AREA"
 	exit "$code"
