@@ -101,6 +101,7 @@ void peer_close(struct peer *peer, const char *fmt, ...)
 	va_end(ap);
 	peer_enter(peer, PEER_CLOSING);
 	peer_drop_dial(peer);
+	handshake_forget(peer);
 	noise_free(peer->noise);
 	peer->noise = NULL;
 	slab_give(peer->group->slab, peer->records);
@@ -300,15 +301,13 @@ static void take_records(struct peer *peer)
 	buf_consume(&peer->in, peer->in.len - in.left); /* once: many small records cost no more than one large */
 }
 
-/* The handshake is done: keys for records. */
-static void peer_established(struct peer *peer, const struct noise *noise)
+void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
+		      const uint8_t send_key[static KEY_SIZE], const uint8_t receive_key[static KEY_SIZE])
 {
-	const uint8_t *remote = noise_remote_static(noise);
-
-	assert(remote);
-	memcpy(peer->public, remote, KEY_SIZE);
+	memcpy(peer->public, public, KEY_SIZE);
 	peer->records = slab_take(peer->group->slab);
-	noise_split(noise, peer->records->send_key, peer->records->receive_key, NULL);
+	memcpy(peer->records->send_key, send_key, KEY_SIZE);
+	memcpy(peer->records->receive_key, receive_key, KEY_SIZE);
 	peer_enter(peer, PEER_UNPROVEN);
 }
 
@@ -321,115 +320,58 @@ void peer_hint(struct peer *peer, enum peer_hint hint)
 	peer_write(peer, &out);
 }
 
-static void hello_unknown(struct peer *peer, enum peer_hint hint)
+/* Dialling side: the answer came. */
+static bool take_second(struct peer *peer)
 {
-	peer_hint(peer, hint);
-	peer_close(peer, "hello with version %u and epoch %u is not known here", peer->hello.version,
-		   peer->hello.epoch);
-}
-
-/* Accepting side: a whole hello is in; it stays, as the prologue. */
-static bool take_hello(struct peer *peer)
-{
-	struct err err;
-
-	if (peer->in.len < HELLO_SIZE)
-		return false;
-	if (hello_parse(peer->in.data, &peer->hello, &err) != 0) {
-		peer_close(peer, "%s", err.text);
-		return false;
-	}
-	if (peer->hello.version != HELLO_VERSION) {
-		hello_unknown(peer, PEER_HINT_VERSION);
-		return false;
-	}
-	peer_enter(peer, PEER_HANDSHAKE);
-	return true;
-}
-
-/* The engine reads what came, and on the accepting side answers it. */
-static void handshake(struct peer *peer, struct noise *noise, const uint8_t *message, size_t n)
-{
-	struct buf payload, answer;
+	uint8_t send_key[KEY_SIZE], receive_key[KEY_SIZE];
+	struct buf payload;
 	struct err err;
 	int rc;
 
-	buf_init(&payload, 0);
-	buf_init(&answer, HANDSHAKE_SECOND);
-	rc = noise_read(noise, message, n, &payload, &err);
-	if (rc == 0 && !peer->dialled)
-		rc = noise_write(noise, NULL, 0, &answer, &err);
-	if (rc != 0) {
-		peer_close(peer, "handshake refused: the other side does not hold the keys of this cluster file");
-	} else {
-		peer_established(peer, noise);
-		if (answer.len)
-			peer_write(peer, &answer);
-	}
-	buf_clear(&payload);
-	buf_clear(&answer);
-}
-
-/* Accepting side. Nothing is made before all of it is there: a stranger who sends half costs a socket. */
-static bool take_first(struct peer *peer)
-{
-	uint8_t join_key[KEY_SIZE];
-	struct noise *noise;
-	enum peer_hint hint;
-
-	if (peer->in.len < HELLO_SIZE + HANDSHAKE_FIRST)
-		return false;
-	hint = peer->group->calls->hello(peer->group->arg, &peer->hello, join_key);
-	if (hint != PEER_HINT_NONE) {
-		hello_unknown(peer, hint);
-		return false;
-	}
-	noise = hello_noise(peer->in.data, peer->group->key, NULL, join_key);
-	crypto_wipe(join_key, sizeof(join_key));
-	handshake(peer, noise, peer->in.data + HELLO_SIZE, HANDSHAKE_FIRST);
-	noise_free(noise);
-	buf_consume(&peer->in, HELLO_SIZE + HANDSHAKE_FIRST);
-	return peer->state == PEER_UNPROVEN;
-}
-
-/* Dialling side. */
-static bool take_second(struct peer *peer)
-{
-	struct noise *noise = peer->noise;
-
 	if (peer->in.len < HANDSHAKE_SECOND)
 		return false;
+	buf_init(&payload, 0);
+	rc = noise_read(peer->noise, peer->in.data, HANDSHAKE_SECOND, &payload, &err);
+	buf_clear(&payload);
+	if (rc != 0) {
+		peer_close(peer, HANDSHAKE_REFUSED);
+		return false;
+	}
+	noise_split(peer->noise, send_key, receive_key, NULL);
+	noise_free(peer->noise);
 	peer->noise = NULL;
-	handshake(peer, noise, peer->in.data, HANDSHAKE_SECOND);
-	noise_free(noise);
+	peer_established(peer, peer->public, send_key, receive_key); /* it was dialled by that key */
+	crypto_wipe(send_key, sizeof(send_key));
+	crypto_wipe(receive_key, sizeof(receive_key));
 	buf_consume(&peer->in, HANDSHAKE_SECOND);
-	if (peer->state == PEER_UNPROVEN)
-		peer_opened(peer);
+	peer_opened(peer);
 	return peer->state == PEER_OPEN;
 }
 
-static void peer_handle_input(struct peer *peer)
+void peer_handle_input(struct peer *peer)
 {
 	bool more = true;
 
 	peer->handling = true;
 	while (more && peer->reading) {
+		more = false;
 		switch (peer->state) {
 		case PEER_HELLO:
-			more = take_hello(peer);
+			more = handshake_hello(peer);
 			break;
 		case PEER_HANDSHAKE:
-			more = peer->dialled ? take_second(peer) : take_first(peer);
+			if (peer->dialled)
+				more = take_second(peer);
+			else
+				handshake_first(peer);
 			break;
 		case PEER_UNPROVEN:
 		case PEER_OPEN:
 			take_records(peer);
-			more = false;
 			break;
 		case PEER_CONNECTING:
 		case PEER_FAILED:
 		case PEER_CLOSING:
-			more = false;
 			break;
 		}
 	}

@@ -59,7 +59,7 @@ struct peer_calls {
 	void (*closed)(struct peer *peer, const char *reason);
 };
 
-/* KEY is borrowed for the life of the group; ARG is given back by peers_arg. */
+/* KEY is copied; ARG is given back by peers_arg. */
 struct peers *peers_new(uv_loop_t *loop, const struct static_key *key, const struct peer_calls *calls,
 			void *arg);
 void *peers_arg(const struct peers *peers);

@@ -1,4 +1,7 @@
-/* What peer.c (one connection) and peers.c (the group: accepting, dialling, waits) share. For these two only. */
+/*
+ * What peer.c (one connection), handshake.c (those of the accepting side) and peers.c (the group: accepting, dialling, waits)
+ * share. For these only.
+ */
 #ifndef MUSTER_CHANNEL_PEER_STATE_H
 #define MUSTER_CHANNEL_PEER_STATE_H
 
@@ -46,6 +49,7 @@ struct peer {
 	bool sending;  /* libuv has bytes of it; there is one write at a time */
 	bool notify_drained;
 	struct noise *noise;	      /* dialling side, during the handshake */
+	struct attempt *attempt;      /* accepting side, likewise */
 	struct record_state *records; /* after it; guarded */
 	struct buf in;		      /* received, not yet a whole record */
 	struct buf lanes[LANE_COUNT];
@@ -71,15 +75,23 @@ struct dial {
 	uint8_t join_key[KEY_SIZE];
 };
 
+/* What handshake.c has of a group. */
+struct handshakes {
+	struct slab *slab;	       /* of struct attempt */
+	struct attempt *first, *last; /* that wait for a worker */
+	unsigned jobs;		       /* under way */
+};
+
 struct peers {
 	uv_tcp_t listener;
 	uv_timer_t sweep;
 	uv_loop_t *loop;
-	const struct static_key *key;
+	struct static_key *key; /* its own: a handshake under way outlives the user */
 	const struct peer_calls *calls;
 	void *arg;
 	uint64_t (*now)(void);
 	struct slab *slab;	   /* of struct record_state */
+	struct handshakes handshakes;
 	struct peer_list unproven; /* accepted, and nothing shows yet that it is no stranger */
 	struct peer_list others;
 	struct peer_list closed; /* until libuv is done with them */
@@ -87,15 +99,36 @@ struct peers {
 	uint64_t warned; /* when it was last said that nothing can be accepted; 0: never */
 	uint16_t port;
 	bool closing;
-	int handles; /* open handles of the group itself */
+	int handles; /* of the group itself that are open, and its jobs */
 	char read_buffer[READ_SIZE];
 };
 
+#define HANDSHAKE_REFUSED "handshake refused: the other side does not hold the keys of this cluster file"
+
+/* --- handshake.c --- */
+/* Bytes of one handshake that waits or is under way. */
+size_t handshake_memory(void);
+/* A whole hello is looked at, and stays, as the prologue; true when it is one. */
+bool handshake_hello(struct peer *peer);
+/*
+ * The first message, once all of it is there, goes to a worker; its answer enters PEER_UNPROVEN. Before it is there nothing is made:
+ * a stranger who sends half costs a socket.
+ */
+void handshake_first(struct peer *peer);
+/* The peer is gone. */
+void handshake_forget(struct peer *peer);
+
+/* --- peer.c and peers.c --- */
 /* A new peer of the group, in state CONNECTING. */
 struct peer *peer_new(struct peers *group, bool dialled);
 void peer_enter(struct peer *peer, enum peer_state state);
 /* Ends the peer without a call to the user from here: closed() comes from the loop. WHY is static. */
 void peer_fail(struct peer *peer, const char *why);
+/* The handshake is done: the other side's static key, and keys for records. */
+void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
+		      const uint8_t send_key[static KEY_SIZE], const uint8_t receive_key[static KEY_SIZE]);
+/* Handles what came, as far as it is whole. */
+void peer_handle_input(struct peer *peer);
 /* Starts reading. */
 void peer_read(struct peer *peer);
 /* Sends OUT and clears it: at once what the socket takes, the rest by libuv. */

@@ -14,6 +14,8 @@ void group_release(struct peers *peers)
 	if (peers->handles > 0 || peers_count(peers) > 0)
 		return;
 	slab_free(peers->slab);
+	slab_free(peers->handshakes.slab);
+	static_key_free(peers->key);
 	free(peers);
 }
 
@@ -270,13 +272,14 @@ struct peers *peers_new(uv_loop_t *loop, const struct static_key *key, const str
 	struct peers *peers = mem_new(1, sizeof(*peers));
 
 	peers->loop = loop;
-	peers->key = key;
+	peers->key = static_key_of(key->secret);
 	peers->calls = calls;
 	peers->arg = arg;
 	peers->now = loop_now;
 	peers->max_peers = LIMIT_PEERS;
 	peers->max_unproven = LIMIT_HANDSHAKES;
 	peers->slab = slab_new(sizeof(struct record_state));
+	peers->handshakes.slab = slab_new(handshake_memory());
 	(void)uv_timer_init(loop, &peers->sweep);   /* never fails */
 	(void)uv_tcp_init(loop, &peers->listener); /* never fails without a socket */
 	peers->sweep.data = peers->listener.data = peers;

@@ -589,6 +589,50 @@ static void test_many(void **state)
 	spin_until(f, f->admin.calls[CALL_CLOSED] == MANY && peers_count(f->admin.peers) == 0);
 }
 
+/* MANY dial, and at the admin some handshakes wait, some are done by a worker, some are done. */
+static void fill_handshakes(struct fixture *f)
+{
+	for (int i = 0; i < MANY; i++)
+		(void)dial(f);
+	spin_until(f, f->admin.calls[CALL_HELLO] > MANY / 4);
+}
+
+static void test_nodes_go_in_handshake(void **state)
+{
+	struct fixture *f = *state;
+
+	fill_handshakes(f);
+	peers_free(f->node.peers);
+	f->node.peers = NULL;
+	spin_until(f, f->admin.calls[CALL_CLOSED] > 0 && peers_count(f->admin.peers) == 0);
+	assert_int_equal(f->admin.calls[CALL_OPEN], 0); /* none sent a record */
+	side_start(f, &f->node, f->node.key);
+	(void)dial(f);
+	spin_until(f, f->node.peer);
+}
+
+static void test_admin_stops_in_handshake(void **state)
+{
+	struct fixture *f = *state;
+
+	fill_handshakes(f);
+	peers_free(f->admin.peers); /* what is under way ends before its memory goes: see the teardown */
+	f->admin.peers = NULL;
+	spin_until(f, f->node.calls[CALL_CLOSED] == MANY);
+}
+
+/* The oldest makes room while its handshake may be under way. */
+static void test_room_in_handshake(void **state)
+{
+	struct fixture *f = *state;
+
+	peers_allow(f->admin.peers, MANY, 4);
+	for (int i = 0; i < MANY; i++)
+		(void)dial(f);
+	spin_until(f, f->admin.calls[CALL_CLOSED] + 4 >= MANY);
+	assert_true(peers_count(f->admin.peers) <= MANY);
+}
+
 static void test_full(void **state)
 {
 	struct fixture *f = *state;
@@ -643,6 +687,9 @@ int main(void)
 		CLOSE_TESTS(X)
 		peer_test(test_stop_at_once),
 		peer_test(test_many),
+		peer_test(test_nodes_go_in_handshake),
+		peer_test(test_admin_stops_in_handshake),
+		peer_test(test_room_in_handshake),
 		peer_test(test_full),
 	};
 
