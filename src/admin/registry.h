@@ -1,6 +1,7 @@
 /*
- * What is known of each node: one small file a node in var/admin/nodes/, written behind by a worker. A node is its static
- * key; a name belongs to the key that has it.
+ * What is known of each node. Who it is, one small file a node in var/admin/nodes/, is on the disk soon; what it said last, one file for all,
+ * var/admin/contacts, only now and then: with every release all nodes have something to say. Both are written behind by a worker.
+ * A node is its static key; a name belongs to the key that has it.
  */
 #ifndef MUSTER_ADMIN_REGISTRY_H
 #define MUSTER_ADMIN_REGISTRY_H

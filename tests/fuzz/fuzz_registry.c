@@ -1,10 +1,14 @@
 /*
  * What the admin keeps of a node: the input is read as its file, and as what the node says of
- * itself. The file's parser is not public, so the source is part of this harness.
+ * itself.
  */
 #include "fuzz.h"
 
-#include "admin/registry.c"
+#include "admin/registry_files.h"
+#include "core/log.h"
+#include "core/text.h"
+
+#include <jansson.h>
 
 static void on_changed(void *arg)
 {
@@ -81,7 +85,7 @@ static void check_messages(const uint8_t *data, size_t size)
 
 	/* closing: no timer is started, nothing is written */
 	*registry = (struct registry){
-		.loop = loop, .folder = -1, .changed = on_changed, .closing = true};
+		.loop = loop, .var = -1, .folder = -1, .fresh = -1, .changed = on_changed, .closing = true};
 	buf_init(&in, size + 1);
 	buf_put(&in, data, size);
 	while (control_take(&in, &message, &err) == 1) {

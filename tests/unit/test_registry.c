@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 struct here {
 	struct fixture *f;
@@ -294,11 +295,11 @@ static void test_unwritable(void **state)
 	char *path = home_var(&h->f->home, "admin/nodes/a");
 
 	assert_int_equal(mkdir(path, 0700), 0); /* in the file's place */
-	report(h, node, "state", "RUNNING", NULL);
 	while (node->dirty) /* until it is being written */
 		(void)uv_run(&h->loop, UV_RUN_ONCE);
 	while (!node->dirty) /* it was not */
 		(void)uv_run(&h->loop, UV_RUN_ONCE);
+	report(h, node, "state", "RUNNING", NULL);
 	assert_string_equal(node_said(node, "state"), "RUNNING");
 	assert_int_equal(rmdir(path), 0);
 	restart(h);
@@ -344,9 +345,10 @@ static void test_damaged(void **state)
 	restart(h);
 	assert_string_equal(node_said(registry_find(h->registry, "a"), "state"), "RUNNING");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		stop(h); /* writes what is not written yet */
 		put_file(h, "a", bad[i]);
 		put_file(h, "good", GOOD("good"));
-		restart(h);
+		start(h);
 		/* it starts anew, and the others are as they were */
 		node = registry_find(h->registry, "a");
 		assert_non_null(node);
@@ -398,6 +400,61 @@ static void test_foreign_files(void **state)
 	free(link);
 }
 
+static void put_contacts(struct here *h, const char *text)
+{
+	struct err err;
+
+	stop(h);
+	assert_int_equal(fs_write_atomic(h->f->home.var_fd, "admin/contacts", text, strlen(text), 0600, &err), 0);
+	start(h);
+}
+
+/* What all said last may be of another time than who they are, or damaged: a line counts for the node it is of, or not at all. */
+static void test_contacts(void **state)
+{
+	struct here *h = *state;
+
+	put_file(h, "a", GOOD("a"));
+	put_file(h, "b", GOOD("b"));
+	put_contacts(h, "{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
+			"\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": {\"state\": \"ERROR\"}}\n"
+			"not json\n"
+			"{\"name\": \"../b\"}\n"
+			"{\"name\": \"stranger\"}\n"
+			"{\"name\": \"b\", \"role\": \"web\", \"key\": \"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
+			"\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": {\"state\": \"ERROR\"}}\n"
+			"{\"name\": \"a\", \"role");
+	assert_int_equal(registry_count(h->registry), 2);
+	assert_string_equal(node_said(registry_find(h->registry, "a"), "state"), "ERROR");
+	assert_int_equal(registry_find(h->registry, "a")->sequence, 8);
+	assert_int_equal(registry_find(h->registry, "a")->last_contact, 9);
+	/* another key had the name when that was written */
+	assert_string_equal(node_said(registry_find(h->registry, "b"), "state"), "RUNNING");
+}
+
+/* Reports touch no node's file: with every release all nodes send one. */
+static void test_reports_write_nothing(void **state)
+{
+	struct here *h = *state;
+	struct node *node = must_register(h, 1, "a", "web");
+	char *path = home_var(&h->f->home, "admin/nodes/a");
+	struct stat before, after;
+
+	restart(h);
+	assert_int_equal(stat(path, &before), 0);
+	node = registry_find(h->registry, "a");
+	registry_connected(h->registry, node, true);
+	report(h, node, "state", "RUNNING", NULL);
+	assert_false(node->dirty);
+	assert_ptr_equal(must_register(h, 1, "a", "web"), node); /* who it is did not change either */
+	assert_false(node->dirty);
+	restart(h);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_string_equal(node_said(registry_find(h->registry, "a"), "state"), "RUNNING");
+	free(path);
+}
+
 #define registry_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -408,7 +465,8 @@ int main(void)
 		registry_test(test_large_report),   registry_test(test_survives),
 		registry_test(test_written_behind), registry_test(test_unwritable),
 		registry_test(test_damaged),	    registry_test(test_truncated),
-		registry_test(test_foreign_files),
+		registry_test(test_foreign_files),  registry_test(test_contacts),
+		registry_test(test_reports_write_nothing),
 	};
 
 	libraries_setup();
