@@ -30,7 +30,7 @@ struct link {
 	void *arg;
 	bool up; /* registered */
 	bool closing;
-	unsigned attempts; /* since it was last up */
+	uint64_t lost; /* when it was last up, or began, in milliseconds; 0: it is up */
 	int64_t contact;
 	char reason[512]; /* why it is down, told once */
 };
@@ -170,7 +170,7 @@ static void on_tick(uv_timer_t *timer);
 static void on_registered(struct link *link)
 {
 	link->up = true;
-	link->attempts = 0;
+	link->lost = 0;
 	link->reason[0] = '\0';
 	(void)uv_timer_start(&link->timer, on_tick, TICK_MS, TICK_MS); /* never fails */
 	log_info("link", link->host, "registered at the admin");
@@ -223,16 +223,22 @@ static void on_back_off(uv_timer_t *timer)
 	dial(timer->data);
 }
 
-/* Full jitter: nodes that were cut off together do not come back together. */
+/*
+ * Full jitter: nodes that were cut off together do not come back together. The limit is the time it has been away, so that the waits grow
+ * twofold at most, and an admin that was restarted in a second has all of its nodes back in another.
+ */
 static void back_off(struct link *link)
 {
-	uint32_t limit = WAIT_BACKOFF_MAX, wait;
+	uint64_t limit;
 
-	if (link->attempts < 7)
-		limit = WAIT_BACKOFF_MIN << link->attempts;
-	link->attempts++;
-	wait = loop_random(limit < WAIT_BACKOFF_MAX ? limit : WAIT_BACKOFF_MAX);
-	(void)uv_timer_start(&link->timer, on_back_off, wait, 0); /* never fails */
+	if (!link->lost)
+		link->lost = loop_now();
+	limit = loop_now() - link->lost;
+	if (limit < WAIT_BACKOFF_MIN)
+		limit = WAIT_BACKOFF_MIN;
+	if (limit > WAIT_BACKOFF_MAX)
+		limit = WAIT_BACKOFF_MAX;
+	(void)uv_timer_start(&link->timer, on_back_off, loop_random((uint32_t)limit), 0); /* never fails */
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -1,0 +1,183 @@
+#!/bin/bash
+# What a cluster of N nodes costs its admin and how fast a release reaches them, beside etcd and git daemon: see README.md here.
+# NODES="10 100 1000 10000" ROUNDS=5 OUT=FOLDER (where fleet.json and fleet.svg go; not kept without).
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
+
+NODES=${NODES:-10 100 1000 10000}
+ROUNDS=${ROUNDS:-5}
+PEERS=${PEERS:-1000} # watchers of etcd
+FETCHES=${FETCHES:-200} # of git daemon
+FLEET=$MUSTER_BIN/tests/bench/fleet
+
+need git awk
+export GIT_AUTHOR_NAME=bench GIT_AUTHOR_EMAIL=bench@example.com \
+	GIT_COMMITTER_NAME=bench GIT_COMMITTER_EMAIL=bench@example.com
+
+others=()
+end_all() {
+	local code=$? pid
+	[ ! -s "$AREA/admin.pid" ] || others+=("$(cat "$AREA/admin.pid")")
+	for pid in "${others[@]}"; do
+		kill "$pid" 2>/dev/null || continue
+		within 20 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true # it was told to end
+	done
+	others=()
+	return "$code"
+}
+
+area
+trap 'end_all; finish' EXIT
+cd "$AREA"
+
+# --- muster ---
+
+# An admin of its own for each size: nothing is left of the last one's nodes.
+setup() {
+	port=$(freeport)
+	rm -rf admin
+	mkdir -p admin/etc/init
+	cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
+	muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
+	(umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >cluster.xml 2>/dev/null)
+	cat >restart <<-END
+		#!/bin/bash
+		# The admin stops, and another begins.
+		cd "$AREA"
+		begun=\$(date +%s%N)
+		if [ -s admin.pid ]; then
+			kill "\$(cat admin.pid)"
+			while kill -0 "\$(cat admin.pid)" 2>/dev/null; do sleep 0.01; done
+		fi
+		musterd --home admin --admin --no-status </dev/null >>admin.log 2>&1 &
+		echo \$! >admin.pid
+		echo "down for \$(((\$(date +%s%N) - begun) / 1000000)) ms" >>restarts.log
+		disown
+	END
+	cat >commit <<-END
+		#!/bin/bash
+		cd "$AREA/admin/var/admin/config"
+		sed -i "s|<access-token-ttl>[0-9]*<|<access-token-ttl>\$((1000 + \$1))<|" tokens.xml
+		git commit -q -a -m "lifetime \$1"
+	END
+	chmod +x restart commit
+	rm -f admin.pid
+	./restart
+	wait_admin admin
+}
+
+teardown() {
+	local pid
+	pid=$(cat admin.pid)
+	kill "$pid"
+	within "$DEADLINE" gone "$pid" || fail 'the admin does not stop'
+	rm -f admin.pid
+}
+
+# value FILE KEY: of a flat JSON object, a number.
+value() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
+
+row() { printf '%7s %9s %9s %9s %9s %12s %12s %11s %10s\n' "$@"; }
+
+: >rows.json
+: >points
+row nodes first median last join 'CPU us/node' 'join CPU us' 'bytes/node' storm
+for n in $NODES; do
+	setup
+	"$FLEET" nodes cluster.xml internal "$n" admin.pid admin/var/admin/config/.git/refs/heads "$ROUNDS" \
+		./commit ./restart >row.json 2>fleet.err || { cat fleet.err; tail -5 admin.log; fail "the fleet of $n nodes"; }
+	cat row.json >>rows.json
+	row "$n" "$(value row.json first_ms)" "$(value row.json median_ms)" "$(value row.json last_ms)" \
+		"$(value row.json join_ms)" \
+		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { printf "%.1f", c / n }')" \
+		"$(value row.json join_cpu_us_per_node)" "$(value row.json memory_per_node)" "$(value row.json storm_ms)"
+	printf '%s %s %s %s %s\n' "$n" "$(value row.json last_ms)" \
+		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { print c / n }')" \
+		"$(value row.json memory_per_node)" "$(value row.json storm_ms)" >>points
+	muster --home admin slice --role internal >slice.xml
+	teardown
+done
+
+# --- etcd: a put of the bytes of a slice, to watchers ---
+
+# cpu PID: processor time of it and of its children that ended, in microseconds.
+cpu() {
+	awk -v tick="$(getconf CLK_TCK)" '{ sub(/^.*\) /, ""); print ($12 + $13 + $14 + $15) * 1e6 / tick }' "/proc/$1/stat"
+}
+
+etcd_answers() { ETCDCTL_API=3 etcdctl --endpoints="127.0.0.1:$client" endpoint health >/dev/null 2>&1; }
+
+run_etcd() {
+	local client peer daemon=
+	if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
+		echo 'etcd: skipped, etcd-server and etcd-client are not installed'
+		return
+	fi
+	client=$(freeport)
+	peer=$(freeport)
+	etcd --data-dir "$AREA/etcd" --listen-client-urls "http://127.0.0.1:$client" \
+		--advertise-client-urls "http://127.0.0.1:$client" --listen-peer-urls "http://127.0.0.1:$peer" \
+		--initial-advertise-peer-urls "http://127.0.0.1:$peer" --initial-cluster "default=http://127.0.0.1:$peer" \
+		</dev/null >etcd.log 2>&1 &
+	daemon=$!
+	others+=("$daemon")
+	within "$DEADLINE" etcd_answers || fail 'etcd does not answer'
+	"$FLEET" etcd "$client" "$PEERS" "$ROUNDS" slice.xml >etcd.json || fail 'the watchers of etcd'
+	kill "$daemon"
+	wait "$daemon" 2>/dev/null || true # it was told to end
+	printf '%-44s %9s %9s %9s\n' "etcd, $PEERS watchers, ms" "$(value etcd.json first_ms)" \
+		"$(value etcd.json median_ms)" "$(value etcd.json last_ms)"
+}
+
+# --- git daemon: the same change, fetched ---
+
+run_git() {
+	local port daemon have program from to
+	program=$(git --exec-path)/git-daemon
+	if ! [ -x "$program" ]; then
+		echo 'git daemon: skipped, it is not installed'
+		return
+	fi
+	setup
+	for ((i = 1; i <= 20; i++)); do
+		./commit "$i"
+		within "$DEADLINE" released "$((i + 1))" || fail 'no release for git daemon'
+	done
+	teardown
+	have=$(git -C admin/var/admin/release.git rev-parse internal^)
+	port=$(freeport)
+	"$program" --listen=127.0.0.1 --port="$port" --base-path="$AREA/admin/var/admin" --export-all --reuseaddr \
+		</dev/null >git-daemon.log 2>&1 &
+	daemon=$!
+	others+=("$daemon")
+	within "$DEADLINE" git ls-remote -q "git://127.0.0.1:$port/release.git" >/dev/null 2>&1 ||
+		fail 'git daemon does not answer'
+	from=$(cpu "$daemon")
+	"$FLEET" git 127.0.0.1 "$port" /release.git refs/heads/internal "$have" "$FETCHES" >git.json ||
+		fail 'the fetches of git daemon'
+	sleep 0.5 # it takes up the children that ended
+	to=$(cpu "$daemon")
+	kill "$daemon"
+	wait "$daemon" 2>/dev/null || true # it was told to end
+	git_cpu=$(awk -v f="$from" -v t="$to" -v n="$FETCHES" 'BEGIN { printf "%.0f", (t - f) / n }')
+	printf '%-44s %9s\n' "git daemon, CPU for a fetch, us" "$git_cpu"
+}
+
+released() { [ "$(field admin .published.roles.internal.sequence || true)" = "$1" ]; }
+
+git_cpu=null
+run_etcd
+run_git
+
+# --- all of it as JSON, and the picture ---
+
+{
+	printf '{"date":"%s","processors":%s,"kernel":"%s","nodes":[' "$(date -u +%FT%TZ)" "$(getconf _NPROCESSORS_ONLN)" "$(uname -r)"
+	paste -s -d, rows.json | tr -d '\n'
+	printf '],"etcd":%s,"git_daemon_cpu_us_per_fetch":%s}\n' "$(cat etcd.json 2>/dev/null || echo null)" "$git_cpu"
+} >fleet.json
+cat fleet.json
+awk -f "$top_srcdir/tests/bench/plot.awk" points >fleet.svg
+if [ -n "${OUT:-}" ]; then
+	cp fleet.json fleet.svg "$OUT/"
+fi

@@ -1,0 +1,56 @@
+/*
+ * A simulated runtime node: the real handshake, records, registration, keep-alives, back-off, fetch conversation and verification of what a
+ * node gets, without a disk. Thousands of them share a process and a loop. For benches.
+ */
+#ifndef MUSTER_BENCH_SIMNODE_H
+#define MUSTER_BENCH_SIMNODE_H
+
+#include "fetcher.h"
+
+#include "channel/record.h"
+#include "crypto/key.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct simnode;
+
+struct simfleet {
+	uv_loop_t loop;
+	struct sockaddr_in admin;
+	const struct keystore *keystore;
+	const char *role;
+	char ref[64];
+	size_t count, up, joined; /* nodes; registered; that hold what the admin told is its newest */
+	size_t failed;		  /* connections that ended when they should not have */
+	bool stopping;
+	struct simnode *nodes;
+	/* A node holds a release, verified. */
+	void (*holds)(struct simfleet *fleet, struct simnode *node);
+	char last_error[256];
+};
+
+struct simnode {
+	uv_tcp_t tcp; /* first: the handle is its node */
+	uv_timer_t timer;
+	struct simfleet *fleet;
+	size_t number;
+	struct static_key key; /* of a bench: not guarded */
+	struct noise *noise;   /* during the handshake */
+	struct record_state records;
+	struct buf in, lanes[LANE_COUNT];
+	struct fetcher fetcher;
+	struct chain_state chain;
+	struct oid head;
+	bool connected, open, up, joined, fetching, verifying, told;
+	uint64_t lost_at; /* ms: since when it is not up; 0: it is */
+	uint64_t held_at; /* ns: when it got to hold the newest it has */
+};
+
+/* COUNT nodes that dial at once; ROLE and KEYSTORE are borrowed. */
+void simfleet_start(struct simfleet *fleet, size_t count);
+/* Closes all; the loop is run until that is done. */
+void simfleet_stop(struct simfleet *fleet);
+
+#endif
