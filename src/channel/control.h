@@ -14,7 +14,7 @@
 enum {
 	CONTROL_PAIRS_MAX = 64,
 	CONTROL_WORD_MAX = 64,	  /* bytes of a verb or a key */
-	CONTROL_VALUE_MAX = 1024, /* bytes */
+	CONTROL_VALUE_MAX = 2048, /* bytes: a pin in base64 takes 1,868 */
 };
 
 /* X(enum, verb) */

@@ -269,9 +269,9 @@ static void test_limits(void **state)
 	assert_int_equal(take_sized(4, CONTROL_PAIRS_MAX + 1, 3, 5, true), -1);
 	/* told before the flush comes, so that nothing grows */
 	assert_int_equal(take_sized(4, CONTROL_PAIRS_MAX + 2, 3, 5, false), -1);
-	assert_int_equal(take_sized(4, 15, 3, CONTROL_VALUE_MAX, true), 1);
-	assert_int_equal(take_sized(4, 16, 3, CONTROL_VALUE_MAX, true), -1);
-	assert_int_equal(take_sized(4, 16, 3, CONTROL_VALUE_MAX, false), -1);
+	assert_int_equal(take_sized(4, 7, 3, CONTROL_VALUE_MAX, true), 1);
+	assert_int_equal(take_sized(4, 8, 3, CONTROL_VALUE_MAX, true), -1);
+	assert_int_equal(take_sized(4, 8, 3, CONTROL_VALUE_MAX, false), -1);
 	/* what test_largest makes */
 	assert_int_equal(8 + 16 * 1020 + 52 + 4, LIMIT_CONTROL_MESSAGE);
 }
@@ -370,7 +370,7 @@ static void test_put_limit(void **state)
 	control_put(&message, &out);
 	assert_true(out.len <= LIMIT_CONTROL_MESSAGE);
 	assert_int_equal(take(buf_text(&out), &got), 1);
-	assert_int_equal(got.count, 16);
+	assert_int_equal(got.count, 8);
 	assert_non_null(control_get(&got, "ka"));
 	assert_null(control_get(&got, "kt"));
 	assert_string_equal(control_get(&got, "last"), "short");
