@@ -104,6 +104,18 @@ void source_range_clear(struct source_range *range)
 	*range = (struct source_range){0};
 }
 
+int source_same(struct repo *repo, const struct oid *a, const struct oid *b, bool *same,
+		struct err *err)
+{
+	struct links one, other;
+
+	if (object_links(repo, a, GIT_OBJECT_COMMIT, &one, err) != 0 ||
+	    object_links(repo, b, GIT_OBJECT_COMMIT, &other, err) != 0)
+		return -1;
+	*same = oid_equal(&one.tree, &other.tree);
+	return 0;
+}
+
 /* --- persons --- */
 
 /* The value of KEY in CONFIG, a new string, or NULL. */

@@ -50,6 +50,7 @@ struct source_commit {
 	const char *message;             /* ends in a newline in the commit */
 	const char *const *paths; /* files or folders, relative to the work tree; no patterns */
 	size_t path_count;        /* 0: all that is changed */
+	const char *branch; /* the full name that HEAD's must have, or REFUSED; NULL: whatever it is on */
 };
 
 /*
@@ -63,10 +64,15 @@ int source_commit(struct repo *repo, const struct source_commit *commit, bool *c
 		  struct oid *out, struct err *err);
 /*
  * The same with the files of the commit FILES_OF as they are, which the work tree gets too (`muster
- * rollback REV`). REFUSED when the work tree has changes that are not committed.
+ * rollback REV`). REFUSED, and nothing is changed, when files under git have changes that are not
+ * committed, or one that is not under git stands in the way of one of FILES_OF; others stay.
  */
 int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 		       const struct oid *files_of, bool *changed, struct oid *out, struct err *err);
+
+/* Whether two commits hold the same files. */
+int source_same(struct repo *repo, const struct oid *a, const struct oid *b, bool *same,
+		struct err *err);
 
 /* Whether the work tree or the index differs from HEAD (what .gitignore names does not count). */
 int source_changed(struct repo *repo, bool *out, struct err *err);

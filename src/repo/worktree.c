@@ -23,7 +23,8 @@ struct place {
 	struct oid tree; /* of HEAD, when born */
 };
 
-static int place_find(struct repo *repo, struct place *out, struct err *err)
+static int place_find(struct repo *repo, const struct source_commit *commit, struct place *out,
+		      struct err *err)
 {
 	struct place place = {0};
 	git_reference *head;
@@ -39,6 +40,11 @@ static int place_find(struct repo *repo, struct place *out, struct err *err)
 		return err_set(err, ERR_REFUSED,
 			       "HEAD is at a commit and on no branch: check out a "
 			       "branch first");
+	if (commit->branch && strcmp(place.ref, commit->branch) != 0) {
+		(void)err_set(err, ERR_REFUSED, "HEAD is on %.100s and not on %s: check that out first",
+			      place.ref, commit->branch);
+		goto fail;
+	}
 	if (repo_ref_get(repo, place.ref, &place.head, err) == 0)
 		place.born = true;
 	else if (err && err->code != ERR_GONE)
@@ -277,7 +283,7 @@ int source_commit(struct repo *repo, const struct source_commit *commit, bool *c
 	git_index *index;
 	int rc;
 
-	if (check_state(repo, err) != 0 || place_find(repo, &place, err) != 0)
+	if (check_state(repo, err) != 0 || place_find(repo, commit, &place, err) != 0)
 		return -1;
 	if (place.born)
 		before = place.tree;
@@ -300,6 +306,17 @@ int source_commit(struct repo *repo, const struct source_commit *commit, bool *c
 	return rc;
 }
 
+/* libgit2 tells of a file in the way before it changes anything. */
+static int on_conflict(git_checkout_notify_t why, const char *path, const git_diff_file *baseline,
+		       const git_diff_file *target, const git_diff_file *workdir, void *arg)
+{
+	(void)why, (void)baseline, (void)target, (void)workdir; /* only conflicts are asked for */
+	(void)err_set(arg, ERR_REFUSED,
+		      "%.200s: is not under git, and in the way of a file of that name: move it away",
+		      path);
+	return GIT_EUSER;
+}
+
 /*
  * The work tree and the index get the files of TREE; what is not in it goes, but what is not under
  * git stays.
@@ -312,12 +329,35 @@ static int checkout(struct repo *repo, const struct oid *tree, struct err *err)
 	int rc = git_checkout_options_init(&options, GIT_CHECKOUT_OPTIONS_VERSION);
 
 	options.checkout_strategy = GIT_CHECKOUT_SAFE;
+	options.notify_flags = GIT_CHECKOUT_NOTIFY_CONFLICT;
+	options.notify_cb = on_conflict;
+	options.notify_payload = err;
 	if (rc == 0)
 		rc = git_object_lookup(&object, repo_git2(repo), &id, GIT_OBJECT_TREE);
 	if (rc == 0)
 		rc = git_checkout_tree(repo_git2(repo), object, &options);
 	git_object_free(object);
+	if (rc == GIT_EUSER)
+		return -1;
 	return rc == 0 ? 0 : git_err(err, rc, "work tree");
+}
+
+/* Whether the work tree or the index differs from HEAD, by FLAGS of libgit2's status. */
+static int differs(struct repo *repo, unsigned flags, bool *out, struct err *err)
+{
+	git_status_options options;
+	git_status_list *list;
+	int rc = git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION);
+
+	options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
+	options.flags = flags | GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
+	if (rc == 0)
+		rc = git_status_list_new(&list, repo_git2(repo), &options);
+	if (rc != 0)
+		return git_err(err, rc, "work tree");
+	*out = git_status_list_entrycount(list) > 0;
+	git_status_list_free(list);
+	return 0;
 }
 
 int source_commit_tree(struct repo *repo, const struct source_commit *commit,
@@ -328,13 +368,14 @@ int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 	bool dirty;
 	int rc;
 
-	if (check_state(repo, err) != 0 || source_changed(repo, &dirty, err) != 0)
+	if (check_state(repo, err) != 0 || differs(repo, 0, &dirty, err) != 0)
 		return -1;
 	if (dirty)
 		return err_set(err, ERR_REFUSED,
-			       "the work tree has changes that are not committed");
+			       "the work tree has changes that are not committed: commit them, or "
+			       "put them away with git stash");
 	if (object_links(repo, files_of, GIT_OBJECT_COMMIT, &links, err) != 0 ||
-	    place_find(repo, &place, err) != 0)
+	    place_find(repo, commit, &place, err) != 0)
 		return -1;
 	if (place.born && oid_equal(&links.tree, &place.tree)) {
 		*changed = false;
@@ -356,19 +397,7 @@ int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 
 int source_changed(struct repo *repo, bool *out, struct err *err)
 {
-	git_status_options options;
-	git_status_list *list;
-	int rc = git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION);
-
-	options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-	options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
-	if (rc == 0)
-		rc = git_status_list_new(&list, repo_git2(repo), &options);
-	if (rc != 0)
-		return git_err(err, rc, "work tree");
-	*out = git_status_list_entrycount(list) > 0;
-	git_status_list_free(list);
-	return 0;
+	return differs(repo, GIT_STATUS_OPT_INCLUDE_UNTRACKED, out, err);
 }
 
 /* Adds one file of the work tree. */

@@ -387,6 +387,44 @@ static void back_to_an_old_tree(void **state)
 		  "object");
 }
 
+/* What is not under git stays, unless it is in the way; and a commit is made on the branch that is meant. */
+static void back_beside_other_files(void **state)
+{
+	struct work *w = *state;
+	struct source_commit commit = {.who = &w->who, .message = "back"}, on_main = commit;
+	struct oid one, two, oid;
+	bool changed = false;
+
+	need("git");
+	sh(w->path, "mkdir d && echo 1 > a && echo 1 > d/x");
+	one = commit_all(w, "one");
+	sh(w->path, "rm -r d && echo 2 > a && echo 2 > new");
+	two = commit_all(w, "two");
+	must(source_commit_tree(w->repo, &commit, &one, &changed, &oid, err));
+	sh(w->path, "echo own > note");
+	must(source_commit_tree(w->repo, &commit, &two, &changed, &oid, err));
+	assert_true(changed);
+	expect_answer(w->path, "cat note new && git status --porcelain", "own\n2\n?? note");
+	sh(w->path, "mkdir d && echo own > d/x");
+	must_fail(source_commit_tree(w->repo, &commit, &one, &changed, &oid, err), ERR_REFUSED,
+		  "d/x: is not under git, and in the way");
+	expect_answer(w->path, "cat d/x a && git status --porcelain && git rev-list --count HEAD",
+		      "own\n2\n?? d/\n?? note\n4");
+	sh(w->path, "rm -r d note");
+	on_main.branch = "refs/heads/main";
+	sh(w->path, "git checkout -q -b other");
+	must_fail(source_commit_tree(w->repo, &on_main, &one, &changed, &oid, err), ERR_REFUSED,
+		  "HEAD is on refs/heads/other and not on refs/heads/main");
+	expect_clean(w);
+	sh(w->path, "git checkout -q main && git branch -q -D other");
+	must(source_commit_tree(w->repo, &on_main, &one, &changed, &oid, err));
+	assert_true(changed);
+	must(source_same(w->repo, &one, &oid, &changed, err));
+	assert_true(changed);
+	must(source_same(w->repo, &one, &two, &changed, err));
+	assert_false(changed);
+}
+
 static void persons(void **state)
 {
 	struct work *w = *state;
@@ -687,7 +725,7 @@ int main(void)
 		work_test(filters_are_not_run),
 		work_test(refuses_while_git_works),
 		work_test(odd_messages_and_persons),
-		work_test(back_to_an_old_tree),
+		work_test(back_to_an_old_tree), work_test(back_beside_other_files),
 		work_test(persons),
 		work_test(users_configuration_changes_nothing_else),
 		work_test(read_writes_nothing),
