@@ -150,6 +150,10 @@ int pin_make(const struct home *home, const struct identity *identity, const str
 		uint64_t before = sequence_of(releases, wish->node);
 
 		pin.sequence = 1 + (before > wish->above ? before : wish->above);
+		if (pin.sequence == 0)
+			rc = err_set(err, ERR_REFUSED, "pins of %s: their numbers are used up", wish->node);
+	}
+	if (rc == 0) {
 		memcpy(pin.node, wish->node, strlen(wish->node) + 1);
 		memcpy(pin.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE);
 		memcpy(pin.tagger, tagger, strlen(tagger) + 1);
@@ -161,6 +165,19 @@ int pin_make(const struct home *home, const struct identity *identity, const str
 		*out = pin;
 	repo_free(releases);
 	free(tagger);
+	free(path);
+	return rc;
+}
+
+int pins_forget(const struct home *home, const char *node, struct err *err)
+{
+	char *path = home_var(home, ADMIN_RELEASES);
+	struct repo *repo = NULL;
+	int rc = repo_open(path, &repo, err);
+
+	if (rc == 0)
+		rc = pin_remove(repo, node, err);
+	repo_free(repo);
 	free(path);
 	return rc;
 }

@@ -33,5 +33,7 @@ int pin_make(const struct home *home, const struct identity *identity, const str
  * is that revision of the authoring repository or an ancestor of it. Blocks.
  */
 int pin_resolve(const struct home *home, const char *role, const char *rev, struct oid *out, struct err *err);
+/* NODE has no pin any more (`muster nodes forget`): its ref goes, durably. Fine when there is none. Blocks. */
+int pins_forget(const struct home *home, const char *node, struct err *err);
 
 #endif

@@ -44,6 +44,9 @@ int repo_ref_get(struct repo *repo, const char *ref, struct oid *out, struct err
 int repo_ref_set(struct repo *repo, const char *ref, const struct oid *old, const struct oid *new,
 		 struct err *err);
 
+/* Removes a ref, durably, wherever git keeps it; GONE when there is none. */
+int repo_ref_remove(struct repo *repo, const char *ref, struct err *err);
+
 struct ref_move {
 	const char *ref;       /* refs/FOLDER/NAME */
 	const struct oid *old; /* NULL: must not exist */

@@ -192,3 +192,13 @@ int pin_store(struct repo *repo, const char *node, const struct buf *raw, struct
 	free(ref);
 	return rc;
 }
+
+int pin_remove(struct repo *repo, const char *node, struct err *err)
+{
+	char *ref = text_format("refs/pins/%s", node);
+	struct err why = {.code = ERR_NONE};
+	int rc = repo_ref_remove(repo, ref, &why);
+
+	free(ref);
+	return rc == 0 || why.code == ERR_GONE ? 0 : err_set(err, why.code, "%s", why.text);
+}

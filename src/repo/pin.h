@@ -45,5 +45,7 @@ int pin_parse(const void *raw, size_t n, struct pin *out, struct err *err);
 int pin_load(struct repo *repo, const char *node, struct buf *raw, struct err *err);
 /* Writes a raw pin and moves refs/pins/NODE to it, durably. */
 int pin_store(struct repo *repo, const char *node, const struct buf *raw, struct err *err);
+/* Removes refs/pins/NODE, durably; fine when there is none. */
+int pin_remove(struct repo *repo, const char *node, struct err *err);
 
 #endif

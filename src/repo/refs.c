@@ -145,3 +145,35 @@ int repo_refs_move(struct repo *repo, const struct ref_move *moves, size_t count
 	free(list);
 	return rc;
 }
+
+/* Syncs what a ref was removed from: its folder, or the one above that was left when libgit2 took it away with its last file. */
+static int sync_removed(int fd, const char *ref, struct err *err)
+{
+	char *folder = folder_of(ref);
+	int rc;
+
+	while (strchr(folder, '/') && faccessat(fd, folder, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		*strrchr(folder, '/') = '\0';
+	rc = fs_sync(fd, folder, err);
+	free(folder);
+	return rc;
+}
+
+int repo_ref_remove(struct repo *repo, const char *ref, struct err *err)
+{
+	git_reference *reference;
+	int fd = -1, rc = git_reference_lookup(&reference, repo_git2(repo), ref);
+
+	if (rc == 0) {
+		rc = git_reference_delete(reference);
+		git_reference_free(reference);
+	}
+	if (rc != 0)
+		return git_err(err, rc, "ref %s", ref);
+	rc = fs_open_dir(AT_FDCWD, git_repository_commondir(repo_git2(repo)), &fd, err);
+	if (rc == 0)
+		rc = sync_removed(fd, ref, err);
+	if (fd >= 0)
+		(void)close(fd); /* only a folder */
+	return rc;
+}

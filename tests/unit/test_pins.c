@@ -130,6 +130,59 @@ static void a_pin_to_nothing_changes_nothing(void **unused)
 	fixture_free(f);
 }
 
+static void a_pin_that_is_forgotten_is_gone(void **unused)
+{
+	struct oid first, third;
+	struct fixture *f = three_releases(&first, &third);
+	char *releases = home_var(&f->home, ADMIN_RELEASES), said[OUTPUT_MAX];
+	struct pin pin;
+	struct err err;
+
+	(void)unused;
+	assert_int_equal(pins_forget(&f->home, "node2", &err), 0); /* there is none */
+	for (int packed = 0; packed < 2; packed++) {
+		(void)make(f, "HEAD", 0, &pin);
+		if (packed)
+			must_run(releases, NULL, "git pack-refs --all");
+		must_run(releases, NULL, "git show-ref --verify refs/pins/node2");
+		assert_int_equal(pins_forget(&f->home, "node", &err), 0); /* another */
+		must_run(releases, NULL, "git show-ref --verify refs/pins/node2");
+		assert_int_equal(pins_forget(&f->home, "node2", &err), 0);
+		assert_int_equal(run(releases, said, "git for-each-ref refs/pins/"), 0);
+		assert_string_equal(said, "");
+		assert_int_equal(pins_forget(&f->home, "node2", &err), 0);
+	}
+	/* the branches are what they were */
+	must_run(releases, NULL, "git show-ref --verify refs/heads/internal");
+	assert_int_equal(pins_forget(&f->home, "../heads/internal", &err), -1);
+	must_run(releases, NULL, "git show-ref --verify refs/heads/internal");
+	assert_true(make(f, "HEAD", 0, &pin) == 1);
+	free(releases);
+	fixture_free(f);
+}
+
+/* A number that cannot grow must not start again at the bottom, nor end the process. */
+static void sequences_end(void **unused)
+{
+	struct oid first, third;
+	struct fixture *f = three_releases(&first, &third);
+	struct pin_wish wish = {
+		.node = "node2", .role = "internal", .rev = "HEAD", .host = "admin.example.com", .above = UINT64_MAX};
+	struct pin pin;
+	struct buf raw;
+	struct err err;
+
+	(void)unused;
+	buf_init(&raw, PIN_RAW_MAX);
+	assert_int_equal(pin_make(&f->home, f->identity, &wish, &pin, &raw, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	wish.above--;
+	assert_int_equal(pin_make(&f->home, f->identity, &wish, &pin, &raw, &err), 0);
+	assert_true(pin.sequence == UINT64_MAX);
+	buf_clear(&raw);
+	fixture_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +190,8 @@ int main(void)
 		cmocka_unit_test(what_means_no_release_is_refused),
 		cmocka_unit_test(sequences_grow_over_all_that_is_known),
 		cmocka_unit_test(a_pin_to_nothing_changes_nothing),
+		cmocka_unit_test(a_pin_that_is_forgotten_is_gone),
+		cmocka_unit_test(sequences_end),
 	};
 
 	libraries_setup();
