@@ -7,7 +7,6 @@
 #include "repo/git.h"
 #include "repo/tidy.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,24 +55,6 @@ struct admin {
 };
 
 static void begin(struct admin *admin);
-
-/* Another copy: the publication holds its own while keys may change here. */
-static struct identity *identity_copy(const struct identity *identity)
-{
-	struct identity *copy = NULL;
-	struct err err;
-	struct buf text;
-	int rc;
-
-	buf_init(&text, LIMIT_SMALL_FILE);
-	identity_format(identity, &text);
-	rc = identity_parse(buf_text(&text), text.len, &copy, &err);
-	assert(rc == 0); /* what is formatted can be parsed */
-	(void)rc;
-	crypto_wipe(text.data, text.len);
-	buf_clear(&text);
-	return copy;
-}
 
 static void admin_free_if_idle(struct admin *admin)
 {

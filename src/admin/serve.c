@@ -2,6 +2,7 @@
 #include "admin/serve.h"
 
 #include "admin/heads.h"
+#include "admin/pinboard.h"
 #include "channel/packcache.h"
 #include "channel/peer.h"
 #include "channel/uploadpack.h"
@@ -25,6 +26,7 @@ struct serve {
 	struct packcache *packs;
 	struct registry *registry;
 	struct heads heads;
+	struct pinboard pins;
 	struct session *first;
 	struct session *by_key[BUCKETS]; /* those that registered */
 };
@@ -43,9 +45,11 @@ struct session {
 
 /* --- what is told to a node --- */
 
+/* The newest release of its role, and its pin: it must know of both, and either may be what is new. */
 static void tell_head(struct session *session)
 {
 	const struct head *head = heads_find(&session->serve->heads, session->node->role);
+	const struct pinned *pinned = pinboard_find(&session->serve->pins, session->node->name);
 	struct control_message message;
 	char hex[OID_HEX_SIZE];
 
@@ -54,6 +58,8 @@ static void tell_head(struct session *session)
 		control_add(&message, "release", oid_hex(&head->release, hex));
 		control_add_number(&message, "sequence", head->sequence);
 	}
+	if (pinned)
+		control_add(&message, "pin", pinned->wire);
 	peer_send_control(session->peer, &message);
 	control_clear(&message);
 }
@@ -427,6 +433,25 @@ void serve_published(struct serve *serve, const struct publication *publication)
 	}
 }
 
+void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw)
+{
+	const struct node *node = registry_find(serve->registry, pin->node);
+
+	/* an absent one is told when it registers */
+	if (pinboard_put(&serve->pins, pin, raw) && node && node->session)
+		tell_head(node->session);
+}
+
+void serve_forget_pin(struct serve *serve, const char *node)
+{
+	pinboard_remove(&serve->pins, node);
+}
+
+const struct pinboard *serve_pins(const struct serve *serve)
+{
+	return &serve->pins;
+}
+
 int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
 		const char *listen_host, uint16_t port, void (*nodes_changed)(void *arg), void *arg,
 		struct serve **out, struct err *err)
@@ -441,6 +466,8 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 	allow_peers(serve);
 	serve->packs = packcache_new(loop, releases);
 	rc = heads_load(&serve->heads, releases, err);
+	if (rc == 0)
+		rc = pinboard_load(&serve->pins, home, identity->cluster_id, err);
 	if (rc == 0)
 		rc = registry_open(loop, home, nodes_changed, arg, &serve->registry, err);
 	if (rc == 0)
@@ -485,6 +512,7 @@ void serve_stop(struct serve *serve)
 	packcache_free(serve->packs);
 	registry_free(serve->registry);
 	heads_clear(&serve->heads);
+	pinboard_clear(&serve->pins);
 	static_key_free(serve->key);
 	free(serve);
 }

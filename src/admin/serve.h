@@ -1,11 +1,12 @@
 /*
- * The admin's side of the channel: accepts nodes, registers them, tells them of new releases and answers their fetches, in
+ * The admin's side of the channel: accepts nodes, registers them, tells them of new releases and pins and answers their fetches, in
  * the process, from the pack cache.
  */
 #ifndef MUSTER_ADMIN_SERVE_H
 #define MUSTER_ADMIN_SERVE_H
 
 #include "admin/cycle.h"
+#include "admin/pinboard.h"
 #include "admin/registry.h"
 #include "channel/peer.h"
 #include "core/err.h"
@@ -18,7 +19,7 @@
 struct serve;
 
 /*
- * Reads the branches and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
+ * Reads the branches, the pins and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
  * with ARG when anything of a node changed.
  */
 int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
@@ -26,6 +27,12 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 		struct serve **out, struct err *err);
 /* A publication ended: roles that moved are told to their nodes. */
 void serve_published(struct serve *serve, const struct publication *publication);
+/* A pin was stored: it is in force, and is told to its node if that is connected. One that is older than what is known is not. */
+void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw);
+/* The pin of a node was removed from the repository. */
+void serve_forget_pin(struct serve *serve, const char *node);
+/* The newest pin of each node; borrowed. */
+const struct pinboard *serve_pins(const struct serve *serve);
 struct registry *serve_registry(struct serve *serve);
 uint16_t serve_port(const struct serve *serve);
 /* The connections, for tests and numbers. */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECONDS_MAX UINT64_C(253402300799) /* the end of year 9999: RFC 3339 has no more */
+
 static json_t *oid_json(const struct oid *oid)
 {
 	char hex[OID_HEX_SIZE];
@@ -86,7 +88,7 @@ out:
 	return rc == 0 ? 0 : err_prefix(err, "%s", ADMIN_SOURCE);
 }
 
-/* --- status --- */
+/* --- publications --- */
 
 static json_t *published_json(const struct admin_state *state)
 {
@@ -117,6 +119,70 @@ static json_t *refused_json(const struct admin_state *state)
 	return json_pack("{s:o, s:o, s:s?, s:o}", "source", oid_json(&state->refused_source), "at",
 			 text_json(state->refused_at), "step", state->step, "reasons", reasons);
 }
+
+/* --- holds --- */
+
+enum holding { HOLDING_NONE, HOLDING_PENDING, HOLDING_DONE };
+
+/* The node has taken this pin, or one after it. */
+static bool has_taken(const struct node *node, const struct pinned *pinned)
+{
+	uint64_t sequence;
+
+	return text_number(node_said(node, "pin-sequence"), UINT64_MAX, &sequence) == 0 &&
+	       sequence >= pinned->sequence;
+}
+
+/* What a node says counts, but for a hold of the admin's that it has not confirmed. A hold of its own wins over that. */
+static enum holding holding_of(struct serve *serve, const struct node *node)
+{
+	const struct pinned *pinned = pinboard_find(serve_pins(serve), node->name);
+	const char *by = node_said(node, "held-by");
+	bool by_admin = strcmp(by, "admin") == 0;
+
+	if (strcmp(by, "node") == 0)
+		return HOLDING_DONE;
+	if (pinned && pinned->hold && !(by_admin && has_taken(node, pinned)))
+		return HOLDING_PENDING;
+	return by_admin ? HOLDING_DONE : HOLDING_NONE;
+}
+
+static json_t *time_json(int64_t seconds)
+{
+	char text[TEXT_TIME_MAX];
+
+	return text_json(text_time(seconds, text));
+}
+
+static json_t *held_json(struct serve *serve, const struct node *node)
+{
+	const struct pinned *pinned = pinboard_find(serve_pins(serve), node->name);
+	enum holding holding = holding_of(serve, node);
+	uint64_t since = 0;
+
+	if (holding == HOLDING_NONE)
+		return json_null();
+	if (holding == HOLDING_PENDING)
+		return json_pack("{s:s, s:o, s:o, s:o, s:b}", "by", "admin", "release",
+				 oid_json(&pinned->release), "since", time_json(pinned->since), "reason",
+				 any_text_json(pinned->reason), "pending", true);
+	(void)text_number(node_said(node, "held-since"), SECONDS_MAX, &since); /* else not known */
+	return json_pack("{s:s, s:o, s:o, s:o, s:b}", "by", node_said(node, "held-by"), "release",
+			 text_json(node_said(node, "held-release")), "since", time_json((int64_t)since),
+			 "reason", text_json(node_said(node, "held-reason")), "pending", false);
+}
+
+static json_int_t count_held(struct serve *serve)
+{
+	struct registry *registry = serve_registry(serve);
+	json_int_t count = 0;
+
+	for (size_t i = 0; i < registry_count(registry); i++)
+		count += holding_of(serve, registry_at(registry, i)) != HOLDING_NONE;
+	return count;
+}
+
+/* --- status --- */
 
 static const char *node_word(const struct node *node)
 {
@@ -153,11 +219,11 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
 	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
 			oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
 			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
-			"nodes", counts_json(serve), "listen", listen, "ui", "version", PACKAGE_VERSION);
+			"nodes", counts_json(serve), "held", count_held(serve), "listen", listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
 	return out;
 }
@@ -193,11 +259,11 @@ static json_t *node_json(struct serve *serve, const struct node *node)
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:n, s:o, s:b, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "name",
 			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
 			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
 			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "held",
-			 "rejected", rejected_json(node), "approved", true, "firstContact",
+			 held_json(serve, node), "rejected", rejected_json(node), "approved", true, "firstContact",
 			 text_json(text_time(node->first_contact, first)), "lastContact",
 			 text_json(text_time(node->last_contact, last)), "secretKeys", keys_json(node),
 			 "version",

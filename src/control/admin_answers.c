@@ -1,4 +1,4 @@
-/* What the admin's control socket answers: status, nodes, publish, seal, open. */
+/* What the admin's control socket answers: status, nodes, publish, pin, seal, open. */
 #include "control/answers.h"
 
 #include "admin/show.h"
@@ -60,6 +60,8 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 		sealing_answer(answers->home, client, request);
 	else if (strcmp(what, "publish") == 0)
 		answer_publish(answers, client, request);
+	else if (strcmp(what, "pin") == 0)
+		pin_answer(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)
 		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
@@ -71,6 +73,7 @@ void admin_client_gone(void *arg, struct client *client)
 	struct admin_answers *answers = arg;
 
 	waiters_forget(&answers->waiters, client);
+	pin_client_gone(answers, client);
 	if (answers->admin)
 		admin_forget(answers->admin, client);
 }

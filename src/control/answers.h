@@ -22,15 +22,20 @@ void waiters_wake(struct waiters *waiters, json_t *(*make)(void *arg), void *arg
 void waiters_forget(struct waiters *waiters, const struct client *client);
 void waiters_clear(struct waiters *waiters);
 
+struct pin_job;
+
 struct admin_answers {
+	uv_loop_t *loop;
 	const struct home *home;
 	struct admin *admin;
 	struct serve *serve;
 	const struct identity *identity;
 	const char *listen_host;
+	const char *host; /* where nodes reach this admin */
 	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
+	struct pin_job *pin_jobs; /* of pin_answer.c */
 };
 
 struct node_answers {
@@ -38,6 +43,10 @@ struct node_answers {
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
 };
+
+/* {"do":"pin","node":NAME,"rev":REV,"reason":TEXT}: holds the node at REV, without one lets it follow. See pin_answer.c. */
+void pin_answer(struct admin_answers *answers, struct client *client, const json_t *request);
+void pin_client_gone(struct admin_answers *answers, const struct client *client);
 
 /* The status document of an admin, and of a process that is both; a new reference. */
 json_t *admin_status(struct admin_answers *answers);

@@ -127,9 +127,11 @@ static int admin_half(struct daemon *daemon, struct err *err)
 	int rc = show_cluster(daemon->home, &daemon->cluster, err);
 
 	listen_host = daemon->cluster.listen_host ? daemon->cluster.listen_host : "0.0.0.0";
+	daemon->admin.loop = &daemon->loop;
 	daemon->admin.home = daemon->home;
 	daemon->admin.identity = daemon->identity;
 	daemon->admin.listen_host = listen_host;
+	daemon->admin.host = daemon->cluster.host;
 	if (rc == 0)
 		rc = serve_start(&daemon->loop, daemon->home, daemon->identity, listen_host,
 				 daemon->cluster.port, on_nodes_changed, daemon, &daemon->admin.serve, err);

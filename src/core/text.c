@@ -114,3 +114,20 @@ bool text_ends(const char *text, const char *suffix)
 
 	return n >= m && strcmp(text + n - m, suffix) == 0;
 }
+
+bool text_near(const char *a, const char *b)
+{
+	size_t n, m;
+
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	n = strlen(a);
+	m = strlen(b);
+	while (n > 0 && m > 0 && a[n - 1] == b[m - 1]) {
+		n--;
+		m--;
+	}
+	return n <= 2 && m <= 2;
+}

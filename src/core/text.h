@@ -40,5 +40,7 @@ void *mem_grow(void *old, size_t count, size_t size);
 
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
+/* Whether one may be a slip of the pen for the other: they differ in at most two neighbouring bytes. */
+bool text_near(const char *a, const char *b);
 
 #endif

@@ -146,6 +146,14 @@ void identity_free(struct identity *identity)
 	crypto_free(identity);
 }
 
+struct identity *identity_copy(const struct identity *identity)
+{
+	struct identity *copy = crypto_new(sizeof(*copy));
+
+	*copy = *identity;
+	return copy;
+}
+
 static void put_key_line(struct buf *out, const char *word, const uint8_t *key, size_t n)
 {
 	buf_printf(out, "%s ", word);

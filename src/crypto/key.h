@@ -60,6 +60,8 @@ void crypto_setup(void);
  * identity_free. */
 struct identity *identity_new(void);
 void identity_free(struct identity *identity);
+/* Another copy: whoever works with one keeps it while keys may change elsewhere. */
+struct identity *identity_copy(const struct identity *identity);
 /* The text of cluster.key: lines of a word and its value; keys in base64url. OUT is wiped by the
  * caller. */
 void identity_format(const struct identity *identity, struct buf *out);

@@ -105,6 +105,7 @@ static void admin_metrics(const json_t *admin, struct buf *out)
 		label(out, key);
 		buf_printf(out, "\"} %lld\n", (long long)json_integer_value(value));
 	}
+	gauge(out, "muster_nodes_held", "Nodes that are held at a release, or about to be.", number(admin, "held"));
 	gauge(out, "muster_published_timestamp_seconds", "When a commit was last published.",
 	      seconds(published, "at"));
 	gauge(out, "muster_refused", "Whether the newest commit was refused.",

@@ -64,12 +64,13 @@ static void labels_are_escaped(void **state)
 static void both_have_both_families_once(void **state)
 {
 	char *text = format("{\"name\":\"n\",\"role\":\"r\",\"nodeState\":\"RUNNING\",\"adminNode\":"
-			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"published\":{\"at\":null,\"roles\":"
+			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"published\":{\"at\":null,\"roles\":"
 			    "{\"r\":{\"sequence\":4}}},\"refused\":{\"reasons\":[]}}}");
 
 	(void)state;
 	assert_non_null(strstr(text, "muster_nodes{state=\"RUNNING\"} 3\n"));
 	assert_non_null(strstr(text, "muster_nodes{state=\"AWAY\"} 1\n"));
+	assert_non_null(strstr(text, "\nmuster_nodes_held 2\n"));
 	assert_non_null(strstr(text, "muster_role_sequence{role=\"r\"} 4\n"));
 	assert_non_null(strstr(text, "\nmuster_refused 1\n"));
 	assert_int_equal(count(text, "# TYPE muster_nodes "), 1);

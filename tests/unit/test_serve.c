@@ -2,8 +2,10 @@
 #include "publish_in.h"
 #include "wire_client.h"
 
+#include "admin/pins.h"
 #include "admin/serve.h"
 #include "core/limits.h"
+#include "crypto/encode.h"
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -867,6 +869,149 @@ static void test_idle_cost(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* --- pins --- */
+
+/* Signs and stores one; REV NULL: follow. */
+static struct pin store_pin(struct here *h, const char *node, const char *rev, struct buf *raw)
+{
+	const struct pin_wish wish = {
+		.node = node, .role = "internal", .rev = rev, .reason = "a test", .host = "admin.example.com"};
+	struct pin pin;
+	struct err err;
+
+	buf_init(raw, PIN_RAW_MAX);
+	if (pin_make(&h->f->home, h->f->identity, &wish, &pin, raw, &err) != 0)
+		fail_msg("%s", err.text);
+	return pin;
+}
+
+/* The next message is a head, with just this pin; NULL: with none. */
+static void hears_pin(struct client *c, const struct buf *raw)
+{
+	struct control_message message;
+	struct buf got;
+	const char *text;
+
+	assert_true(client_hear(c, &message));
+	assert_string_equal(message.word, "head");
+	assert_non_null(control_get(&message, "release"));
+	text = control_get(&message, "pin");
+	assert_int_equal(text != NULL, raw != NULL);
+	if (raw) {
+		buf_init(&got, PIN_RAW_MAX);
+		assert_int_equal(decode_base64(text, strlen(text), &got), 0);
+		assert_int_equal(got.len, raw->len);
+		assert_memory_equal(got.data, raw->data, raw->len);
+		buf_clear(&got);
+	}
+	control_clear(&message);
+}
+
+/* Nothing is under way to this node. */
+static void hears_nothing(struct client *c)
+{
+	client_say(c, "ping", NULL);
+	assert_true(client_hears(c, "pong"));
+}
+
+static void register_node(struct here *h, struct client *c, const char *name)
+{
+	connect_node(h, c, h->any);
+	client_say(c, "register", "name", name, "role", "internal", NULL);
+	assert_true(client_hears(c, "registered"));
+}
+
+/* Told at once to the node it is for, with every head from then on, and to no other. */
+static void test_pin(void **state)
+{
+	struct publication_role role = {.name = "internal", .sequence = 2};
+	struct publication publication = {.roles = &role, .role_count = 1};
+	struct here *h = *state;
+	struct client one, other, late;
+	struct buf hold, follow;
+	struct pin pin;
+
+	register_node(h, &one, "n1");
+	hears_pin(&one, NULL);
+	join(h, &other, "n2", "internal");
+	pin = store_pin(h, "n1", "HEAD", &hold);
+	serve_pinned(h->serve, &pin, &hold);
+	hears_pin(&one, &hold);
+	hears_nothing(&other);
+	role.release = tip_of(h, "default");
+	serve_published(h->serve, &publication);
+	hears_pin(&one, &hold);
+	hears_pin(&other, NULL);
+	/* follow is told as well: the node must hear of it */
+	pin = store_pin(h, "n1", NULL, &follow);
+	serve_pinned(h->serve, &pin, &follow);
+	hears_pin(&one, &follow);
+	hears_nothing(&other);
+	/* a node that was not there gets it when it comes */
+	buf_clear(&hold);
+	pin = store_pin(h, "n3", "HEAD", &hold);
+	serve_pinned(h->serve, &pin, &hold);
+	hears_nothing(&one);
+	hears_nothing(&other);
+	register_node(h, &late, "n3");
+	hears_pin(&late, &hold);
+	client_clear(&one);
+	client_clear(&other);
+	client_clear(&late);
+	buf_clear(&hold);
+	buf_clear(&follow);
+}
+
+/* Two that were made at once may come back in any order. */
+static void test_pin_overtaken(void **state)
+{
+	struct here *h = *state;
+	struct client c;
+	struct buf old, new;
+	struct pin first, second;
+
+	register_node(h, &c, "n1");
+	hears_pin(&c, NULL);
+	first = store_pin(h, "n1", "HEAD", &old);
+	second = store_pin(h, "n1", NULL, &new);
+	serve_pinned(h->serve, &second, &new);
+	hears_pin(&c, &new);
+	serve_pinned(h->serve, &first, &old);
+	hears_nothing(&c);
+	assert_false(pinboard_find(serve_pins(h->serve), "n1")->hold);
+	client_clear(&c);
+	buf_clear(&old);
+	buf_clear(&new);
+}
+
+/* Pins outlive a restart, and are read then and never again. */
+static void test_pin_restart(void **state)
+{
+	char *refs = home_var(&((struct here *)*state)->f->home, ADMIN_RELEASES "/refs/pins");
+	struct here *h = *state;
+	struct client c;
+	struct buf hold;
+
+	(void)store_pin(h, "n1", "HEAD", &hold);
+	stop(h);
+	start(h);
+	must_run("/", NULL, "rm -r %s", refs);
+	for (int i = 0; i < 2; i++) {
+		register_node(h, &c, i ? "n2" : "n1");
+		hears_pin(&c, i ? NULL : &hold);
+		client_clear(&c);
+	}
+	/* forgotten with its node */
+	serve_forget_pin(h->serve, "n1");
+	while (node_of(h, "n1")->connected)
+		turn(h, 5);
+	register_node(h, &c, "n1");
+	hears_pin(&c, NULL);
+	client_clear(&c);
+	buf_clear(&hold);
+	free(refs);
+}
+
 #define serve_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -883,7 +1028,8 @@ int main(void)
 		serve_test(test_status_flood),	   serve_test(test_published),
 		serve_test(test_published_in_fetch), serve_test(test_restart),
 		serve_test(test_port_in_use),	   serve_test(test_descriptors),
-		serve_test(test_idle_cost),
+		serve_test(test_idle_cost),	   serve_test(test_pin),
+		serve_test(test_pin_overtaken),	   serve_test(test_pin_restart),
 	};
 
 	libraries_setup();

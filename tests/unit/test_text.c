@@ -64,6 +64,10 @@ static void escaping(void **state)
 	text_escape_in_place(text);
 	assert_string_equal(text, "a?b??[2J? \xc3\xa4");
 	assert_true(text_starts("abc", "") && text_starts("abc", "abc") && !text_starts("ab", "abc"));
+	assert_true(text_near("node1", "node2") && text_near("ndoe1", "node1") && text_near("nod", "node1"));
+	assert_true(text_near("", "ab") && text_near("a", "a") && text_near("web", "web-1"));
+	assert_false(text_near("node1", "web1") || text_near("", "abc") || text_near("node", "edon"));
+	assert_false(text_near("a-node-b", "b-node-a"));
 	assert_true(text_ends("abc", "") && text_ends("abc", "bc") && !text_ends("bc", "abc"));
 }
 
