@@ -3,9 +3,7 @@
 #include "admin/trial.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
-#include "control/client.h"
 #include "control/sealing.h"
-#include "core/limits.h"
 #include "repo/source.h"
 #include "repo/tree.h"
 
@@ -14,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_ALLOW_SHRINK = 256, OPTION_WAIT, OPTION_JSON, WAIT_DEFAULT = 60000 /* milliseconds */ };
+enum { OPTION_ALLOW_SHRINK = 256, OPTION_WAIT, OPTION_JSON };
 
 static const struct option options[] = {
 	{"message", required_argument, NULL, 'm'},
@@ -27,9 +25,7 @@ static const struct option options[] = {
 struct asked {
 	const char *message;
 	bool allow_shrink;
-	bool wait;
-	bool json;
-	unsigned wait_ms;
+	struct follow_wish follow;
 	char **paths;
 	size_t path_count;
 };
@@ -44,12 +40,12 @@ static int parse(int argc, char **argv, struct asked *asked, struct err *err)
 		else if (option == OPTION_ALLOW_SHRINK)
 			asked->allow_shrink = true;
 		else if (option == OPTION_JSON)
-			asked->json = true;
+			asked->follow.json = true;
 		else if (option == OPTION_WAIT)
-			asked->wait = true;
+			asked->follow.wait = true;
 		else
 			return cli_usage(err, "wrong option or an option twice");
-		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->wait_ms) != 0)
+		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->follow.wait_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
 	}
 	asked->paths = argv + optind;
@@ -126,7 +122,7 @@ static int seal_before(struct cli *cli, struct repo *repo, const struct asked *a
 		if (is_asked(asked, authoring.changed[i]))
 			rc = authoring_write(cli->home, files, authoring.changed[i], err);
 	if (rc == 0)
-		tell_moves(&authoring, asked->json);
+		tell_moves(&authoring, asked->follow.json);
 	authoring_clear(&authoring);
 	sealing_close(&by);
 	return rc;
@@ -178,33 +174,11 @@ static int make_commit(struct repo *repo, const struct asked *asked, bool *chang
 	return rc;
 }
 
-/* --- the publication --- */
-
-/* By the daemon, which tells the nodes; without one in this process. */
-static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t **out, struct err *err)
-{
-	char hex[OID_HEX_SIZE];
-	int rc = cli_ask(cli, CONTROL_ADMIN,
-			 json_pack("{s:s, s:s}", "do", "publish", "commit", oid_hex(commit, hex)),
-			 WAIT_PUBLISH, out, err);
-
-	if (rc != CLI_NO_DAEMON)
-		return rc;
-	if (cli_publish_here(cli, commit, out, err) != 0)
-		return CLI_FAILED;
-	if (!wait)
-		return CLI_DONE;
-	(void)err_set(err, ERR_GONE, "published, but no daemon runs that would tell the nodes: start musterd --admin");
-	return CLI_NO_DAEMON;
-}
-
 static int commit_and_publish(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
 {
 	bool changed = false;
 	struct oid commit;
-	json_t *publication = NULL;
 	char hex[OID_HEX_SIZE];
-	int rc;
 
 	if (check_before(cli, repo, asked, err) != 0 ||
 	    make_commit(repo, asked, &changed, &commit, err) != 0)
@@ -213,24 +187,14 @@ static int commit_and_publish(struct cli *cli, struct repo *repo, const struct a
 		(void)puts("nothing to commit"); /* checked at exit */
 		return CLI_DONE;
 	}
-	if (!asked->json)
+	if (!asked->follow.json)
 		(void)printf("commit %.12s\n", oid_hex(&commit, hex)); /* checked at exit */
-	rc = publish(cli, &commit, asked->wait, &publication, err);
-	if (publication && cli_verdict(publication, err) != CLI_DONE)
-		rc = CLI_FAILED;
-	else if (publication && asked->json)
-		(void)cli_print_json(publication, err); /* checked at exit */
-	else if (publication)
-		cli_print_roles(publication);
-	if (rc == CLI_DONE && asked->wait)
-		rc = follow_publication(cli, publication, asked->wait_ms, err);
-	json_decref(publication);
-	return rc;
+	return follow_commit(cli, &commit, &asked->follow, err);
 }
 
 int cmd_commit(struct cli *cli, int argc, char **argv, struct err *err)
 {
-	struct asked asked = {.wait_ms = WAIT_DEFAULT};
+	struct asked asked = {.follow.wait_ms = FOLLOW_WAIT};
 	struct repo *repo = NULL;
 	char *path;
 	int rc = parse(argc, argv, &asked, err);

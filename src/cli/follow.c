@@ -1,4 +1,4 @@
-/* Following a publication to the nodes: see follow.h. */
+/* A new commit of main, its publication, and the nodes that take it: see follow.h. */
 #include "cli/follow.h"
 
 #include "control/client.h"
@@ -76,10 +76,10 @@ static void print_nodes(const json_t *publication, const json_t *nodes)
 		if (json_integer_value(json_object_get(node, "sequence")) >=
 		    json_integer_value(json_object_get(role, "sequence")))
 			what = "runs it";
+		else if (json_is_object(json_object_get(node, "held")))
+			what = "is held: it gets it when that ends";
 		else if (!json_is_true(json_object_get(node, "connected")))
 			what = "is away: it gets it when it is back";
-		else if (json_is_object(json_object_get(node, "held")))
-			what = "is held";
 		else if (json_is_object(json_object_get(node, "rejected")))
 			what = "rejects it";
 		cli_field(cli_string(node, "name"), 20);
@@ -124,7 +124,8 @@ static int judge(const json_t *publication, const json_t *answer, struct err *er
 	return CLI_DONE;
 }
 
-int follow_publication(struct cli *cli, const json_t *publication, unsigned limit_ms, struct err *err)
+/* Until every node that is to take it has, or one will not. */
+static int follow(struct cli *cli, const json_t *publication, unsigned limit_ms, struct err *err)
 {
 	uint64_t deadline = loop_now() + limit_ms, now;
 	json_int_t version = 0;
@@ -154,5 +155,40 @@ int follow_publication(struct cli *cli, const json_t *publication, unsigned limi
 	}
 	json_decref(answer);
 	ask_close(conversation);
+	return rc;
+}
+
+/* By the daemon, which tells the nodes; without one in this process. */
+static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t **out, struct err *err)
+{
+	char hex[OID_HEX_SIZE];
+	int rc = cli_ask(cli, CONTROL_ADMIN,
+			 json_pack("{s:s, s:s}", "do", "publish", "commit", oid_hex(commit, hex)),
+			 WAIT_PUBLISH, out, err);
+
+	if (rc != CLI_NO_DAEMON)
+		return rc;
+	if (cli_publish_here(cli, commit, out, err) != 0)
+		return CLI_FAILED;
+	if (!wait)
+		return CLI_DONE;
+	(void)err_set(err, ERR_GONE, "published, but no daemon runs that would tell the nodes: start musterd --admin");
+	return CLI_NO_DAEMON;
+}
+
+int follow_commit(struct cli *cli, const struct oid *commit, const struct follow_wish *wish, struct err *err)
+{
+	json_t *publication = NULL;
+	int rc = publish(cli, commit, wish->wait, &publication, err);
+
+	if (publication && cli_verdict(publication, err) != CLI_DONE)
+		rc = CLI_FAILED;
+	else if (publication && wish->json)
+		(void)cli_print_json(publication, err); /* checked at exit */
+	else if (publication)
+		cli_print_roles(publication);
+	if (rc == CLI_DONE && wish->wait)
+		rc = follow(cli, publication, wish->wait_ms, err);
+	json_decref(publication);
 	return rc;
 }

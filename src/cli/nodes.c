@@ -5,14 +5,31 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct option options[] = {
 	{"json", no_argument, NULL, 'j'}, {"watch", no_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
 
+static const char *held_word(const json_t *held)
+{
+	if (!json_is_object(held))
+		return "";
+	if (json_is_true(json_object_get(held, "pending")))
+		return "hold pending";
+	return strcmp(cli_string(held, "by"), "node") == 0 ? "by itself" : "by the admin";
+}
+
+/* Why it does not run the newest: a hold comes before what it rejected. */
+static const char *reason_of(const json_t *node)
+{
+	const json_t *held = json_object_get(node, "held"), *rejected = json_object_get(node, "rejected");
+
+	return json_is_object(held) ? cli_string(held, "reason") : cli_string(rejected, "reason");
+}
+
 static void print_node(const json_t *node)
 {
-	const json_t *rejected = json_object_get(node, "rejected");
 	char behind[32], release[16] = "";
 
 	(void)snprintf(behind, sizeof(behind), "%lld",
@@ -25,7 +42,8 @@ static void print_node(const json_t *node)
 	cli_field(release, 12);
 	cli_field(behind, 6);
 	cli_field(cli_string(node, "lastContact"), 20);
-	cli_field(json_is_object(rejected) ? cli_string(rejected, "reason") : "", 0);
+	cli_field(held_word(json_object_get(node, "held")), 12);
+	cli_field(reason_of(node), 0);
 }
 
 static void print_table(const json_t *nodes)
@@ -33,8 +51,8 @@ static void print_table(const json_t *nodes)
 	size_t i;
 	json_t *node;
 
-	(void)printf("%-20s  %-16s  %-8s  %-12s  %-6s  %-20s  %s\n", "NAME", "ROLE", "STATE", "RELEASE", "BEHIND",
-		     "LAST CONTACT", "REASON"); /* checked at exit */
+	(void)printf("%-20s  %-16s  %-8s  %-12s  %-6s  %-20s  %-12s  %s\n", "NAME", "ROLE", "STATE", "RELEASE",
+		     "BEHIND", "LAST CONTACT", "HELD", "REASON"); /* checked at exit */
 	json_array_foreach(nodes, i, node)
 		print_node(node);
 }

@@ -76,6 +76,12 @@ static void print_admin(const json_t *status)
 		line("nodes", text);
 		free(text);
 	}
+	if (json_integer_value(json_object_get(status, "held")) > 0) {
+		char *text = text_format("%lld nodes", (long long)json_integer_value(json_object_get(status, "held")));
+
+		line("held", text);
+		free(text);
+	}
 }
 
 /* The admin's socket answers for both in a process that is both. */

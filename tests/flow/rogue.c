@@ -255,6 +255,72 @@ static int idle(char **args)
 	return 0;
 }
 
+/* A line of stdin, KEY=VALUE words, as a status. */
+static void say_status(struct client *c, char *words)
+{
+	struct buf out;
+	char *word;
+
+	buf_init(&out, 1 << 16);
+	pktline_printf(&out, "status");
+	while ((word = strsep(&words, " ")))
+		if (*word)
+			pktline_printf(&out, "%s", word);
+	pktline_flush(&out);
+	client_record(c, LANE_CONTROL, out.data, out.len);
+	buf_clear(&out);
+}
+
+static void print_heads(struct client *c)
+{
+	struct control_message message;
+	struct err err;
+
+	client_open_records(c);
+	while (control_take(&c->lanes[LANE_CONTROL], &message, &err) == 1) {
+		const char *sequence = control_get(&message, "sequence"), *pin = control_get(&message, "pin");
+
+		if (strcmp(message.word, "head") == 0)
+			(void)printf("head %s %s\n", sequence ? sequence : "-", pin ? pin : "-"); /* flushed below */
+		control_clear(&message);
+	}
+	(void)fflush(stdout); /* a test that reads it would miss it */
+}
+
+/*
+ * NAME ROLE: prints each head it hears, `head SEQUENCE PIN` with - for what is not there, and says of itself what comes on stdin,
+ * a status for each line; until stdin closes.
+ */
+static int listening(char **args)
+{
+	char bytes[4096], *rest, *line;
+	struct client c;
+	ssize_t n;
+
+	if (join(&c, args[0], args[1]) != 0)
+		return complain("it does not register");
+	while (!c.ended) {
+		struct pollfd from[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = c.fd, .events = POLLIN}};
+
+		print_heads(&c);
+		if (poll(from, 2, 20000) == 0)
+			client_say(&c, "ping", NULL);
+		if (from[1].revents)
+			client_turn(&c);
+		if (!from[0].revents)
+			continue;
+		n = read(STDIN_FILENO, bytes, sizeof(bytes) - 1);
+		if (n <= 0)
+			break;
+		bytes[n] = '\0';
+		for (rest = bytes; (line = strsep(&rest, "\n"));)
+			if (*line)
+				say_status(&c, line);
+	}
+	client_clear(&c);
+	return c.ended ? complain("the admin closed") : 0;
+}
+
 static const struct {
 	const char *what;
 	int (*run)(char **args);
@@ -263,7 +329,7 @@ static const struct {
 	{"wrong-key", wrong_key, 0}, {"wrong-admin", wrong_admin, 0}, {"epoch", epoch, 0},
 	{"version", version, 0},     {"refused", refused, 3},	      {"foreign", foreign, 4},
 	{"garbage", garbage, 0},     {"bent", bent, 2},		      {"deaf", deaf, 2},
-	{"half-open", half_open, 1}, {"idle", idle, 2},
+	{"half-open", half_open, 1}, {"idle", idle, 2},		      {"listen", listening, 2},
 };
 
 int main(int argc, char **argv)
