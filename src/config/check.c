@@ -7,6 +7,7 @@
 #include "config/param.h"
 #include "config/path.h"
 #include "config/secret.h"
+#include "config/settings.h"
 #include "config/table.h"
 #include "config/xml.h"
 #include "core/limits.h"
@@ -300,6 +301,7 @@ int check(const struct document *doc, const struct model *model, struct findings
 	check_roles(&c, root);
 	look(&c, root);
 	(void)xml_each(root, xml_path_roles, check_role, &c);
+	settings_check(doc, model, findings);
 	table_clear(&c.places);
 	table_clear(&c.entries);
 	table_clear(&c.endpoints);

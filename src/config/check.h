@@ -17,7 +17,7 @@ struct findings {
 };
 
 /*
- * Checks a merged configuration or a slice: keys, role endpoints, references. Adds to FINDINGS, at
+ * Checks a merged configuration or a slice: keys, role endpoints, references, settings. Adds to FINDINGS, at
  * most LIMIT_FINDINGS. 0 when nothing was found, else -1 (and no error object: the findings say it
  * all).
  */

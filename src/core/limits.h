@@ -27,6 +27,8 @@
 #define LIMIT_RENDER_DEPTH 1000		/* templates within each other: what recursion over a list takes */
 #define LIMIT_SCHEMA_MEMORY (1024u << 20) /* bytes a check by a schema works with */
 #define LIMIT_SCHEMA_SECONDS 30u	/* of processor time it takes */
+#define LIMIT_HOOK_SECONDS 3600u	/* of a timeout of hooks that is configured: the next release waits as long */
+#define LIMIT_REVISIONS 50u		/* a node keeps: half of the releases that its state remembers */
 #define LIMIT_PARAMS 4096u		/* lines of etc/params: the largest known configuration has 30 parameters */
 
 /* --- small files of ours --- */
@@ -52,7 +54,9 @@
 #define WAIT_SILENCE 60000u		/* silence before either side closes: three pings */
 #define WAIT_BACKOFF_MIN 250u		/* first back-off; full jitter */
 #define WAIT_BACKOFF_MAX 30000u		/* largest back-off */
-#define WAIT_HOOK 30000u		/* one hook */
+#define WAIT_HOOK 30000u		/* one hook, where the configuration says nothing else: a reload takes a second */
+#define WAIT_HEALTH 10000u		/* for health.d to hold, likewise */
+#define WAIT_HEALTH_ROUND 1000u		/* from one round of health.d to the next */
 #define WAIT_CHILD 60000u		/* a template: six times its processor time, for a busy machine */
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
 #define WAIT_LOCK 1000u			/* for the lock of a home */

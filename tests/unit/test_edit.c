@@ -162,6 +162,10 @@ static void test_add(void **state)
 	edits("facilities/mail", "1", "b.xml", "</y></x>\n</config>",
 	      "</y></x>\n  <facilities xmlns=\"https://curity.se/ns/conf/base\">\n"
 	      "    <mail>1</mail>\n  </facilities>\n</config>");
+	/* Muster's own settings have a namespace of theirs */
+	edits("muster/hook-timeout", "5", "b.xml", "</y></x>\n</config>",
+	      "</y></x>\n  <muster xmlns=\"urn:muster:1\">\n    <hook-timeout>5</hook-timeout>\n"
+	      "  </muster>\n</config>");
 }
 
 static void test_delete(void **state)
