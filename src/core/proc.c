@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct call {
-	struct call *next;
+struct job {
+	struct job *next;
 	struct buf request;
 	proc_done_fn *done;
 	void *arg;
@@ -30,7 +30,7 @@ struct proc {
 	uv_poll_t poll;
 	uv_timer_t failer; /* answers calls that cannot be sent, from the loop */
 	int handles;	   /* open libuv handles */
-	struct call *first, **last; /* the first one is with the runner */
+	struct job *first, **last; /* the first one is with the runner */
 	bool sent;		    /* the first one is */
 };
 
@@ -67,20 +67,20 @@ static void send_first(struct proc *proc);
 /* Takes the first call off and answers it; the answer may queue another one. */
 static void answer(struct proc *proc, bool ok, const char *text)
 {
-	struct call *call = proc->first;
+	struct job *job = proc->first;
 	struct proc_result result = {.ok = ok};
 	size_t n = strnlen(text, sizeof(result.text) - 1);
 
-	if (!call)
+	if (!job)
 		return;
-	proc->first = call->next;
+	proc->first = job->next;
 	if (!proc->first)
 		proc->last = &proc->first;
 	proc->sent = false;
 	memcpy(result.text, text, n);
-	call->done(call->arg, &result);
-	buf_clear(&call->request);
-	free(call);
+	job->done(job->arg, &result);
+	buf_clear(&job->request);
+	free(job);
 	if (!proc->closing)
 		send_first(proc);
 }
@@ -142,28 +142,30 @@ int proc_attach(struct proc *proc, uv_loop_t *loop, struct err *err)
 	return 0;
 }
 
-void proc_run(struct proc *proc, const char *step, const char *folder, const char *argument,
-	      char *const env[], uint32_t limit_ms, proc_done_fn *done, void *arg)
+void proc_run(struct proc *proc, const struct proc_call *call, proc_done_fn *done, void *arg)
 {
-	struct call *call = mem_new(1, sizeof(*call));
+	struct job *job = mem_new(1, sizeof(*job));
+	const char *argument = call->argument ? call->argument : "";
 	size_t count = 0;
 
-	buf_init(&call->request, RUNNER_REQUEST_MAX);
-	call->done = done;
-	call->arg = arg;
-	while (env[count])
+	buf_init(&job->request, RUNNER_REQUEST_MAX);
+	job->done = done;
+	job->arg = arg;
+	while (call->env[count])
 		count++;
-	buf_put_be32(&call->request, limit_ms);
-	buf_put_part(&call->request, step, strlen(step));
-	buf_put_part(&call->request, folder, strlen(folder));
-	buf_put_part(&call->request, argument ? argument : "", argument ? strlen(argument) : 0);
-	buf_put_be32(&call->request, (uint32_t)count);
+	buf_put_be32(&job->request, call->limit_ms);
+	buf_put_be32(&job->request, call->total_ms);
+	buf_put_be32(&job->request, call->again);
+	buf_put_part(&job->request, call->step, strlen(call->step));
+	buf_put_part(&job->request, call->folder, strlen(call->folder));
+	buf_put_part(&job->request, argument, strlen(argument));
+	buf_put_be32(&job->request, (uint32_t)count);
 	for (size_t i = 0; i < count; i++)
-		buf_put_part(&call->request, env[i], strlen(env[i]));
-	if (call->request.failed) /* names and paths: far below; then the runner refuses it */
-		buf_reset(&call->request);
-	*proc->last = call;
-	proc->last = &call->next;
+		buf_put_part(&job->request, call->env[i], strlen(call->env[i]));
+	if (job->request.failed) /* names and paths: far below; then the runner refuses it */
+		buf_reset(&job->request);
+	*proc->last = job;
+	proc->last = &job->next;
 	send_first(proc);
 }
 

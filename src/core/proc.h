@@ -26,13 +26,23 @@ typedef void proc_done_fn(void *arg, const struct proc_result *result);
 int proc_start(struct proc **out, struct err *err);
 /* Hooks it up to the loop. */
 int proc_attach(struct proc *proc, uv_loop_t *loop, struct err *err);
+
+/* What is to be run; all of it is borrowed for the call of proc_run. */
+struct proc_call {
+	const char *step;     /* under which the hooks' output goes to the log */
+	const char *folder;
+	const char *argument; /* of each; NULL: none */
+	char *const *env;     /* "NAME=value", NULL at the end: with PATH all that they get */
+	uint32_t limit_ms;    /* for each */
+	uint32_t total_ms;    /* for all of them together; 0: there is no such limit */
+	bool again;	      /* what was said in the call before is said no louder than `debug` */
+};
+
 /*
- * Runs the executables of FOLDER in name order with ENV ("NAME=value", NULL at the end) and nothing else but PATH;
- * ARGUMENT (may be NULL) is each one's first argument. Stops at the first that fails, hangs or cannot be run. A
- * folder that is not there is fine. DONE is called once, later. The hooks' output goes to the log under STEP.
+ * Runs the executables of a folder in name order. Stops at the first that fails, hangs or cannot be run. A folder that is not there
+ * is fine. DONE is called once, later.
  */
-void proc_run(struct proc *proc, const char *step, const char *folder, const char *argument,
-	      char *const env[], uint32_t limit_ms, proc_done_fn *done, void *arg);
+void proc_run(struct proc *proc, const struct proc_call *call, proc_done_fn *done, void *arg);
 /* Ends the runner and what it runs; calls that are under way are answered as failed, at once. NULL is fine. */
 void proc_free(struct proc *proc);
 

@@ -20,8 +20,17 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What hooks have said since the last call that was no repetition: hashes, since equal lines are all that is looked for. */
+struct said {
+	uint64_t lines[RUNNER_SAID_MAX];
+	size_t count;
+	bool again;
+};
+
 struct request {
-	uint32_t limit_ms;
+	uint32_t limit_ms, total_ms, again;
+	int64_t until; /* the end of total_ms; INT64_MAX: none */
+	struct said *said;
 	char *step, *folder, *argument;
 	char *env[RUNNER_ENV_MAX + 2];
 };
@@ -61,6 +70,8 @@ static bool request_parse(const void *data, size_t n, struct request *request)
 	uint32_t count;
 
 	*request = (struct request){.limit_ms = cursor_be32(&c)};
+	request->total_ms = cursor_be32(&c);
+	request->again = cursor_be32(&c);
 	request->step = take_part(&c);
 	request->folder = take_part(&c);
 	request->argument = take_part(&c);
@@ -68,7 +79,7 @@ static bool request_parse(const void *data, size_t n, struct request *request)
 	request->env[0] = text_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	for (uint32_t i = 0; i < count && i < RUNNER_ENV_MAX; i++)
 		request->env[i + 1] = take_part(&c);
-	return count <= RUNNER_ENV_MAX && cursor_done(&c);
+	return count <= RUNNER_ENV_MAX && request->again <= 1 && cursor_done(&c);
 }
 
 static void request_clear(struct request *request)
@@ -80,14 +91,37 @@ static void request_clear(struct request *request)
 		free(request->env[i]);
 }
 
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
+	while (*text++);
+	return hash;
+}
+
+/* At LEVEL; what is repeated, or no longer can be remembered, at debug: a probe that fails each second must not fill the log. */
+static void say(const struct request *request, enum log_level level, const char *name, const char *line)
+{
+	struct said *said = request->said;
+	uint64_t hash = hash_text(hash_text(UINT64_C(14695981039346656037), name), line);
+	bool known = said->count == RUNNER_SAID_MAX;
+
+	for (size_t i = 0; i < said->count && !known; i++)
+		known = said->lines[i] == hash;
+	if (!known)
+		said->lines[said->count++] = hash;
+	log_at(known && said->again ? LOG_LEVEL_DEBUG : level, request->step, name, "%s", line);
+}
+
 static void log_output_line(struct hook *hook)
 {
 	hook->line[hook->used] = '\0';
 	hook->used = 0;
 	if (hook->lines++ < RUNNER_LINES_MAX)
-		log_notice(hook->request->step, hook->name, "%s", hook->line);
+		say(hook->request, LOG_LEVEL_NOTICE, hook->name, hook->line);
 	else if (hook->lines == RUNNER_LINES_MAX + 1)
-		log_warning(hook->request->step, hook->name, "its further output is dropped");
+		say(hook->request, LOG_LEVEL_WARNING, hook->name, "its further output is dropped");
 }
 
 /* Reads what is there; false at the end of the output. */
@@ -146,10 +180,10 @@ static bool hook_start(struct hook *hook, const char *path)
 	return false;
 }
 
-/* Waits for the hook's end, its time limit or the daemon's end. True when it ended by itself. */
-static bool hook_wait(struct hook *hook)
+/* Waits for the hook's end, the TIME it has, in milliseconds, or the daemon's end. True when it ended by itself. */
+static bool hook_wait(struct hook *hook, int64_t time)
 {
-	int64_t until = now_ms() + hook->request->limit_ms;
+	int64_t until = now_ms() + time;
 	bool open_output = true;
 
 	for (;;) {
@@ -182,17 +216,30 @@ static bool has_exited_well(pid_t pid)
 	return info.si_code == CLD_EXITED && info.si_status == 0;
 }
 
+/* The milliseconds that the next hook has; none when the time of all of them is over. */
+static int64_t time_left(const struct request *request)
+{
+	int64_t left = request->until - now_ms();
+
+	return left < request->limit_ms ? left : request->limit_ms;
+}
+
 /* Runs one hook; true when it exited 0, else TEXT says why not. */
 static bool hook_run(struct hook *hook, const char *path, char *text, size_t size)
 {
+	int64_t time = time_left(hook->request);
 	int status = 0;
 	bool ended;
 
+	if (time <= 0) {
+		(void)snprintf(text, size, "%s: there was no time left for it", hook->name);
+		return false;
+	}
 	if (!hook_start(hook, path)) {
 		(void)snprintf(text, size, "%s: cannot be started: %s", hook->name, strerror(errno));
 		return false;
 	}
-	ended = hook_wait(hook);
+	ended = hook_wait(hook, time);
 	/* its group too: what it left behind must not outlive it when it failed or hung; while the leader is not
 	 * waited for, its number cannot be another's */
 	if (!ended || !has_exited_well(hook->pid))
@@ -207,8 +254,8 @@ static bool hook_run(struct hook *hook, const char *path, char *text, size_t siz
 	(void)close(hook->output); /* only read */
 	(void)close(hook->pidfd);  /* only waited for */
 	if (!ended)
-		(void)snprintf(text, size, "%s: did not end within %u ms and was killed", hook->name,
-			       hook->request->limit_ms);
+		(void)snprintf(text, size, "%s: did not end within %lld ms and was killed", hook->name,
+			       (long long)time);
 	else if (WIFSIGNALED(status))
 		(void)snprintf(text, size, "%s: killed by signal %d", hook->name, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
@@ -240,7 +287,7 @@ static bool run_entry(const struct request *request, int daemon, const char *nam
 	bool ok = true;
 
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || access(path, X_OK) != 0)
-		log_warning(request->step, name, "is no executable file, passed over");
+		say(request, LOG_LEVEL_WARNING, name, "is no executable file, passed over");
 	else
 		ok = hook_run(&hook, path, text, size);
 	free(path);
@@ -267,12 +314,25 @@ static bool run_folder(const struct request *request, int daemon, char *text, si
 	return ok;
 }
 
-static void serve(int fd, const void *data, size_t n)
+/* Before the first hook of a request that was parsed. */
+static void request_begin(struct request *request, struct said *said)
+{
+	request->until = request->total_ms ? now_ms() + request->total_ms : INT64_MAX;
+	request->said = said;
+	said->again = request->again;
+	if (!said->again)
+		said->count = 0;
+}
+
+static void serve(int fd, const void *data, size_t n, struct said *said)
 {
 	struct request request;
 	char answer[RUNNER_ANSWER_MAX] = "nthe request was not understood";
+	bool understood = request_parse(data, n, &request);
 
-	if (request_parse(data, n, &request))
+	if (understood)
+		request_begin(&request, said);
+	if (understood)
 		answer[0] = run_folder(&request, fd, answer + 1, sizeof(answer) - 1) ? 'y' : 'n';
 	request_clear(&request);
 	/* a daemon that is gone needs no answer: the next receive ends this process */
@@ -282,6 +342,7 @@ static void serve(int fd, const void *data, size_t n)
 _Noreturn void runner_main(int fd)
 {
 	static uint8_t bytes[RUNNER_REQUEST_MAX];
+	struct said said = {.count = 0};
 
 	/* a Ctrl-C goes to the daemon, which ends this process by closing the socket */
 	(void)signal(SIGINT, SIG_IGN);
@@ -295,6 +356,6 @@ _Noreturn void runner_main(int fd)
 			continue;
 		if (n <= 0)
 			_exit(0);
-		serve(fd, bytes, (size_t)n);
+		serve(fd, bytes, (size_t)n, &said);
 	}
 }

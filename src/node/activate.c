@@ -1,12 +1,11 @@
 /*
  * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: its plain copy is published, etc/activate.d
- * is run and run/ records it.
+ * is run, then etc/health.d until it holds, and run/ records it.
  * When that fails for a new release, current is swapped back and the release is burnt; the swap back is activated like any.
  */
 #include "node/steps.h"
 
 #include "core/fs.h"
-#include "core/limits.h"
 #include "core/log.h"
 #include "core/loop.h"
 
@@ -28,6 +27,7 @@ struct activation {
 	char *plain;  /* its plain copy, or NULL */
 	bool same;    /* which is the one that is there */
 	struct node_state known;
+	struct settings settings; /* of the revision */
 	int rc;
 	struct err err;
 	struct oid release, source;
@@ -193,20 +193,21 @@ static void swap_back(struct runtime *runtime, const char *failed)
 	begin_swap(runtime);
 }
 
-static void activation_failed(struct activation *activation, const char *reason)
+/* STEP is static text. */
+static void activation_failed(struct activation *activation, const char *step, const char *reason)
 {
 	struct runtime *runtime = activation->runtime;
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
-	log_error("activate", activation->name, "failed: %s", reason);
+	log_error(step, activation->name, "failed: %s", reason);
 	if (activation->refresh) {
 		activation_end(activation); /* what was there before stays */
 		return;
 	}
 	if (entry && activation->sequence) {
 		if (!activation->unready)
-			entry_verdict(entry, VERDICT_BURNT, "activate", reason);
-		refusal_set(runtime, &activation->release, activation->sequence, "activate", reason);
+			entry_verdict(entry, VERDICT_BURNT, step, reason);
+		refusal_set(runtime, &activation->release, activation->sequence, step, reason);
 	}
 	swap_back(runtime, activation->name);
 	report_save(runtime);
@@ -267,37 +268,65 @@ static bool is_overtaken(const struct activation *activation)
 	return true;
 }
 
-static void on_activated(void *arg, const struct proc_result *result)
+/* What the hooks of a STEP said decides. */
+static void conclude(struct activation *activation, const char *step, const struct proc_result *result)
 {
-	struct activation *activation = arg;
-
-	activation->runtime->busy--;
 	if (activation->runtime->stopping || is_overtaken(activation)) {
 		activation_end(activation); /* run/ does not record it: made up for at the next start */
 	} else if (result->ok || activation->back || activation->refresh) {
 		if (!result->ok)
-			log_error("activate", activation->name, "%s: %s",
+			log_error(step, activation->name, "%s: %s",
 				  activation->back ? "after the swap back" : "with the new plain copy",
 				  result->text);
 		activation_done(activation);
 	} else {
-		activation_failed(activation, result->text);
+		activation_failed(activation, step, result->text);
 	}
 }
 
-static void run_hooks(struct activation *activation)
+static char **activation_env(const struct activation *activation)
 {
-	struct runtime *runtime = activation->runtime;
-	char *folder = home_etc(runtime->home, "activate.d");
+	const struct runtime *runtime = activation->runtime;
 	char *current = activation->plain ? home_run(runtime->home, PLAIN_CURRENT) : NULL;
 	char source[OID_HEX_SIZE];
 	char **env = hook_env(runtime, activation->name, activation->sequence,
 			      oid_hex(&activation->source, source), runtime->active, current);
 
-	runtime->busy++;
-	proc_run(runtime->proc, "activate", folder, NULL, env, WAIT_HOOK, on_activated, activation);
-	hook_env_free(env);
 	free(current);
+	return env;
+}
+
+static void on_healthy(void *arg, const struct proc_result *result)
+{
+	conclude(arg, "health", result);
+}
+
+static void on_activated(void *arg, const struct proc_result *result)
+{
+	struct activation *activation = arg;
+	struct runtime *runtime = activation->runtime;
+
+	runtime->busy--;
+	if (result->ok && !runtime->stopping)
+		health_run(runtime, activation->name, &activation->settings, activation_env(activation),
+			   on_healthy, activation);
+	else
+		conclude(activation, "activate", result);
+}
+
+static void run_hooks(struct activation *activation)
+{
+	struct runtime *runtime = activation->runtime;
+	char *folder = home_etc(runtime->home, "activate.d"), **env = activation_env(activation);
+
+	runtime->busy++;
+	proc_run(runtime->proc,
+		 &(struct proc_call){.step = "activate",
+				     .folder = folder,
+				     .env = env,
+				     .limit_ms = activation->settings.hook_timeout * 1000},
+		 on_activated, activation);
+	hook_env_free(env);
 	free(folder);
 }
 
@@ -350,7 +379,7 @@ static void on_publish_done(void *arg)
 	else if (activation->rc != 0 && put_off(activation))
 		return;
 	else if (activation->rc != 0)
-		activation_failed(activation, activation->err.text);
+		activation_failed(activation, "activate", activation->err.text);
 	else if (is_quiet(activation))
 		activation_done(activation);
 	else
@@ -365,14 +394,14 @@ static void publish_plain(struct activation *activation)
 
 /* --- an activation --- */
 
-/* At a start after a kill before the swap back: why its activation failed then, or NULL. */
-static const char *burnt_before(struct runtime *runtime, const struct activation *activation)
+/* At a start after a kill before the swap back: what its activation failed of then, or NULL. */
+static const struct state_entry *burnt_before(struct runtime *runtime, const struct activation *activation)
 {
 	const struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
 	if (runtime->active[0] || activation->back || !entry || entry->verdict != VERDICT_BURNT)
 		return NULL;
-	return entry->reason ? entry->reason : "it is burnt";
+	return entry;
 }
 
 /* On a worker: what current leads to must verify, whoever swapped. */
@@ -388,6 +417,7 @@ static void on_work(void *arg)
 	activation->release = revision.oid;
 	activation->source = revision.release.source;
 	activation->sequence = revision.release.sequence;
+	activation->settings = settings_of_slice(&revision.files);
 	activation->record = record_text(activation->name);
 	activation->rc = plain_prepare(&activation->runtime->plain, &revision.files, &activation->plain,
 				       &activation->same, &activation->err);
@@ -415,7 +445,7 @@ static void on_done(void *arg)
 {
 	struct activation *activation = arg;
 	struct runtime *runtime = activation->runtime;
-	const char *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
+	const struct state_entry *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
 
 	runtime->busy--;
 	if (runtime->stopping || is_overtaken(activation))
@@ -425,9 +455,9 @@ static void on_done(void *arg)
 	else if (is_kept(activation))
 		activation_done(activation);
 	else if (activation->rc != 0)
-		activation_failed(activation, activation->err.text);
+		activation_failed(activation, "activate", activation->err.text);
 	else if (burnt)
-		activation_failed(activation, burnt);
+		activation_failed(activation, burnt_step(burnt), burnt->reason ? burnt->reason : "it is burnt");
 	else if (activation->refresh && (activation->same || !activation->plain))
 		activation_end(activation); /* nothing changed */
 	else

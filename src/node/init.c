@@ -405,10 +405,12 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 	}
 	if (rc == 0)
 		rc = find_all(home, options, out, &given, err);
-	if (rc == 0)
+	if (rc == 0) {
 		begin_state(out, options->role);
-	else
+		out->settings = settings_of_slice(&out->revision.files);
+	} else {
 		start_clear(out);
+	}
 	given_clear(&given);
 	return rc;
 }

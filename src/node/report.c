@@ -94,7 +94,8 @@ static void on_prune(void *arg)
 {
 	struct cycle *cycle = arg;
 
-	cycle->rc = revision_prune(cycle->runtime->home, &cycle->known, cycle->name, &cycle->err);
+	cycle->rc = revision_prune(cycle->runtime->home, &cycle->known, cycle->settings.keep_revisions,
+				   cycle->name, &cycle->err);
 }
 
 void report_step(struct cycle *cycle)

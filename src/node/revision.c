@@ -206,8 +206,8 @@ static void current_name(const struct home *home, char out[static REVISION_NAME_
 		out[0] = '\0';
 }
 
-static int prune(const struct home *home, int revisions, const struct node_state *state, const char *keep,
-		 struct err *err)
+static int prune(const struct home *home, int revisions, const struct node_state *state, size_t count,
+		 const char *keep, struct err *err)
 {
 	char current[REVISION_NAME_MAX];
 	size_t there = 0;
@@ -220,7 +220,7 @@ static int prune(const struct home *home, int revisions, const struct node_state
 		(void)oid_hex(&state->log[i].release, name);
 		if (faccessat(revisions, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
-		if (++there > REVISIONS_KEPT && strcmp(name, current) != 0 &&
+		if (++there > count && strcmp(name, current) != 0 &&
 		    strcmp(name, state->active) != 0 &&
 		    !(keep && strcmp(name, keep) == 0))
 			rc = remove_revision(revisions, name, err);
@@ -228,13 +228,14 @@ static int prune(const struct home *home, int revisions, const struct node_state
 	return rc;
 }
 
-int revision_prune(const struct home *home, const struct node_state *state, const char *keep, struct err *err)
+int revision_prune(const struct home *home, const struct node_state *state, size_t count, const char *keep,
+		   struct err *err)
 {
 	int revisions, rc;
 
 	if (fs_open_dir(home->var_fd, REVISIONS, &revisions, err) != 0)
 		return err->code == ERR_GONE ? 0 : -1;
-	rc = prune(home, revisions, state, keep, err);
+	rc = prune(home, revisions, state, count, keep, err);
 	(void)close(revisions); /* a folder */
 	return rc;
 }
@@ -271,7 +272,7 @@ static int remove_left_over(const struct home *home, int revisions, const struct
 	return rc;
 }
 
-int revision_clean(const struct home *home, const struct node_state *state, struct err *err)
+int revision_clean(const struct home *home, const struct node_state *state, size_t count, struct err *err)
 {
 	int revisions, rc;
 
@@ -279,7 +280,7 @@ int revision_clean(const struct home *home, const struct node_state *state, stru
 		return err->code == ERR_GONE ? 0 : -1;
 	rc = remove_left_over(home, revisions, state, err);
 	if (rc == 0)
-		rc = prune(home, revisions, state, NULL, err);
+		rc = prune(home, revisions, state, count, NULL, err);
 	(void)close(revisions); /* a folder */
 	return rc;
 }

@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 
-enum { REVISIONS_KEPT = 10 }; /* the newest ones, for a way back without the admin */
-
 struct revision {
 	char name[REVISION_NAME_MAX];
 	bool is_init; /* from etc/init: there is no release */
@@ -41,11 +39,13 @@ int revision_current(const struct home *home, char out[static REVISION_NAME_MAX]
 /* Makes it the current one: one rename and a sync of the folder, the point of no return. */
 int revision_swap(const struct home *home, const char *name, struct err *err);
 /*
- * Removes the revisions of releases in STATE's log but for the REVISIONS_KEPT newest that are there; never the current one, nor
- * one named KEEP (may be NULL), nor one that the log does not name. Nothing may stage or swap meanwhile.
+ * Removes the revisions of releases in STATE's log but for the COUNT newest that are there, which are for a way back without the
+ * admin; never the current one, nor one named KEEP (may be NULL), nor one that the log does not name. Nothing may stage or swap
+ * meanwhile.
  */
-int revision_prune(const struct home *home, const struct node_state *state, const char *keep, struct err *err);
+int revision_prune(const struct home *home, const struct node_state *state, size_t count, const char *keep,
+		   struct err *err);
 /* At start: the same, and what a kill left half written, and what is neither in the log nor from etc/init. */
-int revision_clean(const struct home *home, const struct node_state *state, struct err *err);
+int revision_clean(const struct home *home, const struct node_state *state, size_t count, struct err *err);
 
 #endif

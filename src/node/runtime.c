@@ -102,14 +102,14 @@ static int settle_init(const struct home *home, const struct start *start, struc
 }
 
 /* Removes what a kill left; nothing runs yet. */
-static int clean(const struct home *home, const struct node_state *state, struct err *err)
+static int clean(const struct home *home, const struct start *start, struct err *err)
 {
 	int rc = quarantine_remove(home, err);
 
 	if (rc == 0)
 		rc = replica_clean(home, err);
 	if (rc == 0)
-		rc = revision_clean(home, state, err);
+		rc = revision_clean(home, &start->state, start->settings.keep_revisions, err);
 	if (rc == 0)
 		rc = fs_remove_temporary(home->var_fd, "node", err);
 	return rc;
@@ -131,7 +131,7 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 	if (rc == 0 && start->from_init)
 		rc = settle_init(home, start, err);
 	/* nor must anything be removed for it to serve */
-	if (rc == 0 && clean(home, &start->state, &left) != 0)
+	if (rc == 0 && clean(home, start, &left) != 0)
 		log_warning("init", home->var, "what a stop left cannot be removed now: %s", left.text);
 	/* nor must there be a bundle: the admin has what is in it */
 	if (rc == 0 && seed_replica(home, &start->state, &left) != 0)
@@ -145,7 +145,7 @@ static void restore_refusal(struct runtime *runtime)
 	const struct state_entry *newest = runtime->state.log;
 
 	if (runtime->state.log_count > 0 && newest->verdict == VERDICT_BURNT)
-		refusal_set(runtime, &newest->release, newest->sequence, "activate",
+		refusal_set(runtime, &newest->release, newest->sequence, burnt_step(newest),
 			    newest->reason ? newest->reason : "it is burnt");
 }
 
@@ -338,5 +338,6 @@ void runtime_stop(struct runtime *runtime)
 	tidy_free(runtime->tidy);
 	runtime->tidy = NULL;
 	inotify_free(runtime->watch);
+	health_stop(runtime);
 	uv_close((uv_handle_t *)&runtime->retry, on_timer_close);
 }

@@ -5,6 +5,7 @@
 #include "config/cluster.h"
 #include "config/seal.h"
 #include "config/model.h"
+#include "config/settings.h"
 #include "core/fileset.h"
 #include "core/inotify.h"
 #include "node/link.h"
@@ -52,6 +53,7 @@ struct runtime {
 
 	struct inotify *watch;
 	struct activation *activation; /* under way, or NULL */
+	struct health *health;	       /* of it, or NULL */
 	char active[REVISION_NAME_MAX]; /* the revision last activated; "": none */
 	struct oid active_source;
 	uint64_t active_sequence;
@@ -91,6 +93,7 @@ struct cycle {
 	struct chain_state chain; /* verify: moves to the release */
 	struct release release;
 	struct fileset files;
+	struct settings settings; /* check: those of the release */
 	struct keyring *ring;	  /* a copy */
 	struct buf raw;		  /* the signed commit */
 	char name[REVISION_NAME_MAX];
@@ -160,6 +163,18 @@ void clean_later(struct runtime *runtime);
 /* Tries a swap back again that failed. */
 void activate_retry(struct runtime *runtime);
 
+/* --- health.c --- */
+/*
+ * Runs etc/health.d for the revision NAME until it holds, NAME is current no more, or its time is over; then DONE is called, once,
+ * later. TAKE_ENV is of hook_env.
+ */
+void health_run(struct runtime *runtime, const char *name, const struct settings *settings, char **take_env,
+		proc_done_fn *done, void *arg);
+/* While stopping: what is under way ends without another round. */
+void health_stop(struct runtime *runtime);
+/* The step that burnt a release: static text. */
+const char *burnt_step(const struct state_entry *entry);
+
 /* --- report.c --- */
 /* Fills register and status messages. */
 void report_tell(struct runtime *runtime, struct control_message *message);
@@ -178,6 +193,7 @@ struct start {
 	bool anew;		   /* nothing of before counts: another cluster or role, or a damaged state */
 	bool has_revision;
 	struct revision revision;  /* the last configuration, verified again */
+	struct settings settings;  /* its own, or the default ones */
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
 	bool has_cluster;
 	struct cluster cluster;

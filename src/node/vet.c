@@ -1,8 +1,6 @@
 /* vet: the site's own checks of the candidate, in etc/vet.d; and the environment that every hook gets. */
 #include "node/steps.h"
 
-#include "core/limits.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +52,13 @@ void vet_step(struct cycle *cycle)
 			      oid_hex(&cycle->release.source, source), runtime->active, cycle->plain);
 
 	runtime->busy++;
-	proc_run(runtime->proc, "vet", folder, candidate, env, WAIT_HOOK, on_vetted, cycle);
+	proc_run(runtime->proc,
+		 &(struct proc_call){.step = "vet",
+				     .folder = folder,
+				     .argument = candidate,
+				     .env = env,
+				     .limit_ms = cycle->settings.hook_timeout * 1000},
+		 on_vetted, cycle);
 	hook_env_free(env);
 	free(candidate);
 	free(folder);

@@ -17,6 +17,8 @@ static void put_request(const struct request *request, struct buf *out)
 	while (request->env[count + 1])
 		count++;
 	buf_put_be32(out, request->limit_ms);
+	buf_put_be32(out, request->total_ms);
+	buf_put_be32(out, request->again);
 	put_text(out, request->step);
 	put_text(out, request->folder);
 	put_text(out, request->argument);

@@ -68,10 +68,30 @@ static const struct proc_result *run(struct hooks *h, const char *argument, unsi
 {
 	char one[] = "MUSTER_NAME=node with blanks", two[] = "MUSTER_ROLE=";
 	char *env[] = {one, two, NULL};
+	struct proc_call call = {
+		.step = "test", .folder = h->folder, .argument = argument, .env = env, .limit_ms = limit_ms};
 
 	h->done = 0;
-	proc_run(h->proc, "test", h->folder, argument, env, limit_ms, on_done, h);
+	proc_run(h->proc, &call, on_done, h);
 	assert_int_equal(h->done, 0); /* later, never at once */
+	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+	assert_int_equal(h->done, 1);
+	return &h->result;
+}
+
+/* With a limit on all of them together too. */
+static const struct proc_result *run_total(struct hooks *h, unsigned limit_ms, unsigned total_ms, bool again)
+{
+	char *env[] = {NULL};
+	struct proc_call call = {.step = "test",
+				 .folder = h->folder,
+				 .env = env,
+				 .limit_ms = limit_ms,
+				 .total_ms = total_ms,
+				 .again = again};
+
+	h->done = 0;
+	proc_run(h->proc, &call, on_done, h);
 	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
 	assert_int_equal(h->done, 1);
 	return &h->result;
@@ -149,6 +169,17 @@ static void expect_gone(struct hooks *h)
 	free(text);
 }
 
+/* Ends what a hook left running on purpose. */
+static void end_left(struct hooks *h)
+{
+	char *text = get_file(h->place, "said");
+	pid_t pid = (pid_t)atoi(text);
+
+	assert_true(pid > 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	free(text);
+}
+
 static void a_hang_is_killed_with_its_group(void **state)
 {
 	struct hooks *h = *state;
@@ -161,6 +192,105 @@ static void a_hang_is_killed_with_its_group(void **state)
 	hook(h, "10", 0755, "sleep 600 & echo $! >\"$said\"; exit 1");
 	assert_false(run(h, NULL, 10000)->ok);
 	expect_gone(h);
+}
+
+/* Hooks that start others without end: the group goes as a whole, and what left the group does not hold anything up. */
+static void forks_are_killed(void **state)
+{
+	struct hooks *h = *state;
+
+	hook(h, "10", 0755,
+	     "for i in 1 2 3 4 5 6 7 8; do (sleep 600 & sleep 600 & wait) & done; sleep 600 & echo $! >\"$said\"; wait");
+	assert_false(run(h, NULL, 500)->ok);
+	assert_string_equal(h->result.text, "10: did not end within 500 ms and was killed");
+	expect_gone(h);
+	/* one that ended well is not waited for through the output that its children hold open */
+	hook(h, "10", 0755, "setsid sleep 600 & echo $! >\"$said\"");
+	assert_true(run(h, NULL, 60000)->ok);
+	end_left(h);
+}
+
+/* All of them together have a limit too. */
+static void the_total_ends_them(void **state)
+{
+	struct hooks *h = *state;
+
+	hook(h, "10", 0755, "sleep 0.3; echo one >>\"$said\"");
+	hook(h, "20", 0755, "sleep 600 & echo $! >\"$said\"; wait");
+	hook(h, "30", 0755, "echo >\"$said.three\"");
+	assert_false(run_total(h, 10000, 1500, false)->ok);
+	assert_true(text_starts(h->result.text, "20: did not end within "));
+	expect_gone(h);
+	hook(h, "20", 0755, "sleep 0.3");
+	hook(h, "10", 0755, "while :; do :; done");
+	assert_false(run_total(h, 200, 10000, false)->ok);
+	assert_string_equal(h->result.text, "10: did not end within 200 ms and was killed");
+	hook(h, "10", 0755, "exit 0");
+	assert_true(run_total(h, 10000, 10000, false)->ok);
+}
+
+/* How often WORDS are in the file that the runner's log goes to. */
+static unsigned logged(struct hooks *h, const char *words)
+{
+	char *text = get_file(h->place, "log");
+	unsigned count = 0;
+
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		count++;
+	free(text);
+	return count;
+}
+
+/* Starts the runner anew, with a log that can be read. */
+static void log_to_file(struct hooks *h)
+{
+	char *path = home_var(&h->place->home, "log");
+	int before = dup(2), fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	assert_true(before >= 0 && fd >= 0);
+	proc_free(h->proc);
+	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+	log_setup(LOG_LEVEL_NOTICE);
+	assert_int_equal(dup2(fd, 2), 2);
+	must(proc_start(&h->proc, err));
+	assert_int_equal(dup2(before, 2), 2);
+	log_setup(LOG_LEVEL_ERROR);
+	must(proc_attach(h->proc, &h->loop, err));
+	(void)close(before);
+	(void)close(fd);
+	free(path);
+}
+
+/* What a round says again is not in the log again; what is new is, until that is too much. */
+static void rounds_do_not_fill_the_log(void **state)
+{
+	struct hooks *h = *state;
+
+	log_to_file(h);
+	hook(h, "10", 0755, "echo 'no answer'; echo twice; echo twice; echo \"code $(cat \"$said\" 2>&1)\"; exit 1");
+	hook(h, "05-plain", 0644, "");
+	put_file(h->place, "said", "500");
+	for (int i = 0; i < 5; i++)
+		assert_false(run_total(h, 10000, 10000, i > 0)->ok);
+	assert_int_equal(logged(h, "test 10: no answer"), 1);
+	assert_int_equal(logged(h, "test 10: twice"), 2); /* in one round it says what it likes */
+	assert_int_equal(logged(h, "test 10: code 500"), 1);
+	assert_int_equal(logged(h, "is no executable file"), 1);
+	put_file(h->place, "said", "502");
+	assert_false(run_total(h, 10000, 10000, true)->ok);
+	assert_int_equal(logged(h, "code 502"), 1);
+	/* another call is no later round */
+	assert_false(run_total(h, 10000, 10000, false)->ok);
+	assert_int_equal(logged(h, "test 10: no answer"), 2);
+	for (int i = 0; i < 8; i++) {
+		char *round = text_format("%d", i);
+
+		put_file(h->place, "said", round);
+		hook(h, "10", 0755, "n=$(cat \"$said\"); i=0; while [ $i -lt 150 ]; do i=$((i + 1)); echo \"new $n $i\"; done");
+		assert_true(run_total(h, 10000, 10000, i > 0)->ok);
+		free(round);
+	}
+	assert_in_range(logged(h, "test 10: new"), 450, 512);
 }
 
 static void output_without_end(void **state)
@@ -182,7 +312,13 @@ static void calls_wait_for_each_other(void **state)
 	for (int i = 0; i < 3; i++) {
 		char name[2] = {(char)('a' + i), '\0'};
 
-		proc_run(h->proc, "test", h->folder, name, env, 10000, on_done, h);
+		proc_run(h->proc,
+			 &(struct proc_call){.step = "test",
+					     .folder = h->folder,
+					     .argument = name,
+					     .env = env,
+					     .limit_ms = 10000},
+			 on_done, h);
 	}
 	while (h->done < 3)
 		(void)uv_run(&h->loop, UV_RUN_DEFAULT);
@@ -196,10 +332,11 @@ static void a_stop_answers_all(void **state)
 {
 	struct hooks *h = *state;
 	char *env[] = {NULL};
+	struct proc_call call = {.step = "test", .folder = h->folder, .env = env, .limit_ms = 60000};
 
 	hook(h, "10", 0755, "echo $$ >\"$said.new\"; mv \"$said.new\" \"$said\"; exec sleep 600");
-	proc_run(h->proc, "test", h->folder, NULL, env, 60000, on_done, h);
-	proc_run(h->proc, "test", h->folder, NULL, env, 60000, on_done, h);
+	proc_run(h->proc, &call, on_done, h);
+	proc_run(h->proc, &call, on_done, h);
 	for (int i = 0; access(h->said, F_OK) != 0; i++) {
 		(void)uv_run(&h->loop, UV_RUN_NOWAIT);
 		(void)usleep(10000);
@@ -222,6 +359,9 @@ int main(void)
 		hooks_test(in_order_with_their_environment),
 		hooks_test(the_first_failure_ends_it),
 		hooks_test(a_hang_is_killed_with_its_group),
+		hooks_test(forks_are_killed),
+		hooks_test(the_total_ends_them),
+		hooks_test(rounds_do_not_fill_the_log),
 		hooks_test(output_without_end),
 		hooks_test(calls_wait_for_each_other),
 		hooks_test(a_stop_answers_all),

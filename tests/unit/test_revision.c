@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-enum { LOGGED = 15 };
+enum { LOGGED = 15, REVISIONS_KEPT = 10 };
 
 struct fixture {
 	char *folder;
@@ -121,14 +121,29 @@ static void keeps_the_newest(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
 	assert_true(there(f, path_of(LOGGED)));
 	assert_true(there(f, path_of(LOGGED - REVISIONS_KEPT + 1)));
 	assert_false(there(f, path_of(LOGGED - REVISIONS_KEPT)));
 	assert_false(there(f, path_of(1)));
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
+}
+
+/* As many as the configuration says. */
+static void keeps_what_it_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	must(revision_prune(&f->home, &f->state, LOGGED, NULL, err));
+	assert_int_equal(count(f), LOGGED);
+	must(revision_clean(&f->home, &f->state, 4, err));
+	assert_int_equal(count(f), 4);
+	must(revision_prune(&f->home, &f->state, 2, NULL, err));
+	assert_int_equal(count(f), 2);
+	assert_true(there(f, path_of(LOGGED)));
+	assert_true(there(f, path_of(LOGGED - 1)));
 }
 
 /* Releases that were refused were never staged: they do not count. */
@@ -138,7 +153,7 @@ static void counts_what_is_there(void **state)
 
 	for (unsigned n = LOGGED - 1; n > LOGGED - 6; n--)
 		must(fs_remove_tree(f->home.var_fd, path_of(n), err));
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
 	assert_true(there(f, path_of(1)));
 }
@@ -148,7 +163,7 @@ static void never_the_current_one(void **state)
 	struct fixture *f = *state;
 
 	must(revision_swap(&f->home, name_of(2), err));
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_true(there(f, path_of(2)));
 	assert_int_equal(count(f), REVISIONS_KEPT + 1);
 }
@@ -157,7 +172,7 @@ static void never_the_one_to_keep(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_prune(&f->home, &f->state, name_of(3), err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, name_of(3), err));
 	assert_true(there(f, path_of(3)));
 	assert_int_equal(count(f), REVISIONS_KEPT + 1);
 }
@@ -169,7 +184,7 @@ static void never_what_it_does_not_know(void **state)
 
 	write_one(f, name_of(0));
 	write_one(f, "init-0011");
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_true(there(f, path_of(0)));
 	assert_true(there(f, "node/revisions/init-0011"));
 }
@@ -179,8 +194,8 @@ static void no_revisions_is_fine(void **state)
 	struct fixture *f = *state;
 
 	must(fs_remove_tree(f->home.var_fd, "node/revisions", err));
-	must(revision_prune(&f->home, &f->state, NULL, err));
-	must(revision_clean(&f->home, &f->state, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_clean(&f->home, &f->state, REVISIONS_KEPT, err));
 }
 
 static void start_removes_left_overs(void **state)
@@ -191,7 +206,7 @@ static void start_removes_left_overs(void **state)
 	must(fs_make_dirs(f->home.var_fd, half, 0700, err));
 	write_one(f, name_of(0));
 	write_one(f, "init-0011");
-	must(revision_clean(&f->home, &f->state, err));
+	must(revision_clean(&f->home, &f->state, REVISIONS_KEPT, err));
 	assert_false(there(f, half));
 	assert_false(there(f, path_of(0))); /* older than the log */
 	assert_true(there(f, "node/revisions/init-0011"));
@@ -206,7 +221,7 @@ static void start_keeps_the_current_one(void **state)
 	const struct node_state empty = {.known = true};
 
 	must(revision_swap(&f->home, name_of(2), err));
-	must(revision_clean(&f->home, &empty, err));
+	must(revision_clean(&f->home, &empty, REVISIONS_KEPT, err));
 	assert_true(there(f, path_of(2)));
 	assert_int_equal(count(f), 1);
 }
@@ -218,7 +233,7 @@ static void half_removed_is_no_revision(void **state)
 
 	/* one that a kill left is no hindrance */
 	must(fs_make_dirs(f->home.var_fd, half, 0700, err));
-	must(revision_prune(&f->home, &f->state, NULL, err));
+	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_false(there(f, half));
 	assert_false(there(f, path_of(1)));
 	free(half);
@@ -247,6 +262,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		revision_test(keeps_the_newest),
+		revision_test(keeps_what_it_is_told),
 		revision_test(counts_what_is_there),
 		revision_test(never_the_current_one),
 		revision_test(never_the_one_to_keep),
