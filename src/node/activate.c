@@ -143,6 +143,7 @@ static void on_swap_done(void *arg)
 		retry_later(runtime);
 	} else {
 		log_notice("activate", swapping->name, "swapped back");
+		activate_look(runtime); /* its event may have come before this */
 		cycle_consider(runtime);
 	}
 	runtime_release(runtime);
@@ -477,6 +478,9 @@ void activate_look(struct runtime *runtime)
 		runtime->look_again = true;
 		return;
 	}
+	/* current still leads to what has just failed: with its plain copy there it would pass without a hook */
+	if (runtime->swapping || runtime->unswapped)
+		return;
 	if (revision_current(runtime->home, name, &err) != 0) {
 		if (err.code == ERR_GONE && !runtime->active[0] && !runtime->state.active[0])
 			return;

@@ -239,6 +239,7 @@ burns() {
 		fail 'that it does not hold with new parameters is not told'
 	field_is node .rejected null && leads_to "$release" || fail 'new parameters took the release away'
 	rm node/etc/params
+	[ "$(count 'current was moved on')" = 0 ] || fail 'what had failed was activated once more before the swap back'
 	ok 'after a swap back, and with new parameters, it is told and nothing more'
 }
 
@@ -288,7 +289,7 @@ stops() {
 	ok 'a stop or a kill in between is made up for'
 	# current moved away by hand: the rest of the time is not waited for
 	hook health.d 10-probe <<-EOF
-	grep -q '>343<' "\$MUSTER_CURRENT/config.xml" || exit 0
+	[ "\$MUSTER_RELEASE" != '$release' ] || exit 0
 	echo >>'$AREA/rounds'
 	exit 1
 	EOF

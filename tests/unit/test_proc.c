@@ -220,6 +220,7 @@ static void the_total_ends_them(void **state)
 	hook(h, "30", 0755, "echo >\"$said.three\"");
 	assert_false(run_total(h, 10000, 1500, false)->ok);
 	assert_true(text_starts(h->result.text, "20: did not end within "));
+	assert_in_range(atoi(h->result.text + strlen("20: did not end within ")), 1, 1200);
 	expect_gone(h);
 	hook(h, "20", 0755, "sleep 0.3");
 	hook(h, "10", 0755, "while :; do :; done");
