@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,12 +95,15 @@ static size_t index_of(const xmlNode *node, const xmlNode *at, bool *found)
 static struct span span_of(const struct edit *edit, size_t file, const xmlNode *node)
 {
 	const struct file *f = edit->set->files + file;
+	struct spans spans;
 	struct span span;
 	bool found = false;
 	size_t index = index_of(node, xml_root(edit->docs[file]), &found);
 
-	if (!found || !markup_find((const char *)f->data, f->size, index, &span))
-		abort(); /* the text is the one the tree was made of */
+	markup_read((const char *)f->data, f->size, &spans);
+	assert(found && index < spans.count); /* the text is the one the tree was made of */
+	span = spans.items[index];
+	spans_clear(&spans);
 	return span;
 }
 

@@ -1,7 +1,12 @@
 /* Elements in the text of a document: see markup.h. */
 #include "config/markup.h"
 
+#include "core/limits.h"
+#include "core/text.h"
+
+#include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum token { TOKEN_END, TOKEN_OPEN, TOKEN_EMPTY, TOKEN_CLOSE, TOKEN_OTHER };
@@ -51,41 +56,50 @@ static enum token next_token(const char *text, size_t len, size_t *at, size_t *s
 	return *at >= 2 && text[*at - 2] == '/' ? TOKEN_EMPTY : TOKEN_OPEN;
 }
 
-/* From behind a start tag: the end tag that belongs to it. */
-static bool find_close(const char *text, size_t len, struct span *span)
+static struct span *spans_add(struct spans *spans)
 {
-	size_t at = span->open_end, start = 0, depth = 1;
-	enum token token;
-
-	while ((token = next_token(text, len, &at, &start)) != TOKEN_END) {
-		depth += token == TOKEN_OPEN;
-		depth -= token == TOKEN_CLOSE;
-		if (depth > 0)
-			continue;
-		span->close_start = start;
-		span->end = at;
-		return true;
-	}
-	return false;
+	if ((spans->count & (spans->count - 1)) == 0) /* doubled when it is a power of two */
+		spans->items = mem_grow(spans->items, spans->count ? 2 * spans->count : 1,
+					sizeof(*spans->items));
+	return &spans->items[spans->count++];
 }
 
-bool markup_find(const char *text, size_t len, size_t index, struct span *out)
+static struct span start_tag(const char *text, size_t start, size_t end, bool closed)
 {
-	size_t at = 0, start = 0, seen = 0;
+	struct span span = {.start = start, .open_end = end, .close_start = end, .end = end, .closed = closed};
+
+	while (!strchr(" \t\r\n/>", text[start + 1 + span.name_len]))
+		span.name_len++;
+	return span;
+}
+
+void markup_read(const char *text, size_t len, struct spans *out)
+{
+	size_t at = 0, start = 0, depth = 0;
+	size_t open[LIMIT_XML_DEPTH]; /* numbers of the elements that are open */
 	enum token token;
 
+	*out = (struct spans){.count = 0};
 	while ((token = next_token(text, len, &at, &start)) != TOKEN_END) {
-		if (token != TOKEN_OPEN && token != TOKEN_EMPTY)
+		if (token == TOKEN_OPEN) {
+			assert(depth < LIMIT_XML_DEPTH);
+			open[depth++] = out->count;
+		}
+		if (token == TOKEN_OPEN || token == TOKEN_EMPTY)
+			*spans_add(out) = start_tag(text, start, at, token == TOKEN_EMPTY);
+		if (token != TOKEN_CLOSE)
 			continue;
-		if (seen++ < index)
-			continue;
-		*out = (struct span){.start = start, .open_end = at, .close_start = at, .end = at};
-		while (!strchr(" \t\r\n/>", text[start + 1 + out->name_len]))
-			out->name_len++;
-		out->closed = token == TOKEN_EMPTY;
-		return out->closed || find_close(text, len, out);
+		assert(depth > 0);
+		depth--;
+		out->items[open[depth]].close_start = start;
+		out->items[open[depth]].end = at;
 	}
-	return false;
+}
+
+void spans_clear(struct spans *spans)
+{
+	free(spans->items);
+	*spans = (struct spans){.count = 0};
 }
 
 size_t markup_indent(const char *text, size_t at)

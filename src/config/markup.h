@@ -21,8 +21,15 @@ struct span {
 	bool closed;        /* <x/>: there is no end tag */
 };
 
-/* The element whose start tag is number INDEX, from 0. False when there are not as many. */
-bool markup_find(const char *text, size_t len, size_t index, struct span *out);
+/* Of every element, in the order of the start tags, which is that of the tree. */
+struct spans {
+	struct span *items;
+	size_t count;
+};
+
+/* OUT is the caller's, ended with spans_clear. */
+void markup_read(const char *text, size_t len, struct spans *out);
+void spans_clear(struct spans *spans);
 /* The white space that a line begins with, if nothing else is before AT on it: its length; SIZE_MAX
  * if there is more. */
 size_t markup_indent(const char *text, size_t at);

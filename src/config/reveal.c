@@ -7,13 +7,15 @@
 #include "config/xml.h"
 #include "core/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct revealing {
 	const struct model *model;
 	const struct sealer *sealer;
 	const char *data;
-	size_t len;
+	struct spans spans;
 	size_t done; /* bytes of DATA that are in OUT */
 	struct buf *out;
 	struct err *err;
@@ -34,22 +36,25 @@ static int open_place(void *arg, const struct secret_place *place)
 	struct revealing *r = arg;
 	struct err why = {.code = ERR_NONE};
 	struct buf path, plain;
-	struct span span;
+	const struct span *span;
 	int rc;
 
 	/* a fault is check's to tell: the file must open to be mended */
-	if (place->form != SECRET_SEALED || !markup_find(r->data, r->len, place->ordinal, &span))
+	if (place->form != SECRET_SEALED)
 		return 0;
+	assert(place->ordinal < r->spans.count);
+	span = &r->spans.items[place->ordinal];
 	buf_init(&path, LIMIT_FILE_SIZE);
 	buf_init(&plain, LIMIT_XML_SIZE);
-	(void)buf_reserve(&plain, LIMIT_SECRET_VALUE); /* memory that grows leaves copies; fits */
+	/* memory that grows leaves copies, and no value is longer than its sealed form */
+	(void)buf_reserve(&plain, strlen(xml_text(place->node)));
 	path_put_canonical(&path, place->node, r->model);
 	rc = r->sealer->open(r->sealer->arg, SCOPE_CONFIG, buf_text(&path), xml_text(place->node),
 			     &plain, &why);
 	if (rc == 0) {
-		buf_put(r->out, r->data + r->done, span.open_end - r->done);
+		buf_put(r->out, r->data + r->done, span->open_end - r->done);
 		markup_put_text(r->out, buf_text(&plain));
-		r->done = span.close_start;
+		r->done = span->close_start;
 	} else {
 		rc = refuse(r, place, &why);
 	}
@@ -62,13 +67,15 @@ int reveal_file(const char *name, const void *data, size_t len, const struct mod
 		const struct sealer *sealer, struct buf *out, struct err *err)
 {
 	struct revealing r = {
-		.model = model, .sealer = sealer, .data = data, .len = len, .out = out, .err = err};
+		.model = model, .sealer = sealer, .data = data, .out = out, .err = err};
 	struct document *doc = NULL;
 	int rc = document_parse(name, data, len, &doc, err);
 
 	if (rc != 0)
 		return rc;
+	markup_read(data, len, &r.spans);
 	rc = secret_each(doc, model, open_place, &r);
+	spans_clear(&r.spans);
 	buf_put(out, r.data + r.done, len - r.done);
 	seal_document_free(doc, model);
 	if (rc == 0 && out->failed)

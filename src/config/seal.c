@@ -187,7 +187,8 @@ static int reseal_place(void *arg, const struct secret_place *place)
 		return 0;
 	buf_init(&plain, LIMIT_XML_SIZE);
 	buf_init(&sealed, LIMIT_XML_SIZE);
-	(void)buf_reserve(&plain, LIMIT_SECRET_VALUE); /* memory that grows leaves copies; fits */
+	/* memory that grows leaves copies, and no value is longer than its sealed form */
+	(void)buf_reserve(&plain, strlen(xml_text(place->node)));
 	path = canonical(place->node, walk->model);
 	rc = plain_of(walk, place, &plain, &why);
 	if (rc == 0)

@@ -4,101 +4,14 @@
  */
 #include "config/seal.h"
 
+#include "config/markup.h"
 #include "config/path.h"
 #include "config/secret.h"
 #include "config/xml.h"
-#include "core/text.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What stands between the tags of an element. */
-struct span {
-	size_t from, to;
-};
-
-/* Of every element, in document order. */
-struct spans {
-	struct span *items;
-	size_t count;
-};
-
-struct scanner {
-	const char *data;
-	size_t len;
-	size_t at;
-	size_t open[LIMIT_XML_DEPTH + 2]; /* ordinals of the elements that are open */
-	size_t depth;
-	struct spans *out;
-};
-
-/* Moves past the next END; the file is well-formed, so it is there. */
-static void skip_past(struct scanner *s, const char *end)
-{
-	const char *found = memmem(s->data + s->at, s->len - s->at, end, strlen(end));
-
-	s->at = found ? (size_t)(found - s->data) + strlen(end) : s->len;
-}
-
-/* From a start tag's name past its '>', which may stand in an attribute's value as well. */
-static void start_tag(struct scanner *s)
-{
-	struct spans *out = s->out;
-	char quote = '\0', last = '\0';
-
-	for (; s->at < s->len; s->at++) {
-		char c = s->data[s->at];
-
-		if (quote)
-			quote = c == quote ? '\0' : quote;
-		else if (c == '"' || c == '\'')
-			quote = c;
-		else if (c == '>')
-			break;
-		last = c;
-	}
-	s->at += s->at < s->len;
-	if ((out->count & (out->count - 1)) == 0) /* doubled when it is a power of two */
-		out->items = mem_grow(out->items, out->count ? 2 * out->count : 1,
-				      sizeof(*out->items));
-	out->items[out->count] = (struct span){.from = s->at, .to = s->at};
-	if (last != '/') {
-		assert(s->depth < sizeof(s->open) / sizeof(s->open[0]));
-		s->open[s->depth++] = out->count;
-	}
-	out->count++;
-}
-
-static void end_tag(struct scanner *s)
-{
-	assert(s->depth > 0);
-	s->out->items[s->open[--s->depth]].to = s->at - 2;
-	skip_past(s, ">");
-}
-
-/* Of DATA, which document_parse has taken: well-formed, no CDATA, no DTD. */
-static void spans_find(const char *data, size_t len, struct spans *out)
-{
-	struct scanner s = {.data = data, .len = len, .out = out};
-
-	while (s.at < len) {
-		skip_past(&s, "<");
-		if (s.at >= len)
-			break;
-		if (data[s.at] == '/') {
-			s.at++;
-			end_tag(&s);
-		} else if (len - s.at >= 3 && memcmp(data + s.at, "!--", 3) == 0) {
-			s.at += 3;
-			skip_past(&s, "-->");
-		} else if (data[s.at] == '?') {
-			skip_past(&s, "?>");
-		} else {
-			start_tag(&s);
-		}
-	}
-}
 
 struct filing {
 	const struct sealing *how;
@@ -140,12 +53,12 @@ static int open_again(const struct sealing *how, const char *path, const char *t
 /* Takes over what stands before the value, then the sealed value in its place. */
 static void replace(struct filing *filing, const struct span *span, const struct buf *sealed)
 {
-	buf_put(filing->out, filing->data + filing->done, span->from - filing->done);
-	if (span->to - span->from != sealed->len ||
-	    memcmp(filing->data + span->from, buf_text(sealed), sealed->len) != 0)
+	buf_put(filing->out, filing->data + filing->done, span->open_end - filing->done);
+	if (span->close_start - span->open_end != sealed->len ||
+	    memcmp(filing->data + span->open_end, buf_text(sealed), sealed->len) != 0)
 		filing->changed = true;
 	buf_put(filing->out, sealed->data, sealed->len);
-	filing->done = span->to;
+	filing->done = span->close_start;
 }
 
 static int seal_value(struct filing *filing, const struct secret_place *place, const char *path,
@@ -158,7 +71,7 @@ static int seal_value(struct filing *filing, const struct secret_place *place, c
 
 	assert(place->ordinal < filing->spans.count);
 	span = &filing->spans.items[place->ordinal];
-	if (memchr(filing->data + span->from, '<', span->to - span->from)) {
+	if (memchr(filing->data + span->open_end, '<', span->close_start - span->open_end)) {
 		found(filing, place, "a comment within a secret value: put it beside");
 		return 0;
 	}
@@ -196,7 +109,8 @@ static int file_place(void *arg, const struct secret_place *place)
 	}
 	buf_init(&path, LIMIT_FILE_SIZE);
 	buf_init(&plain, LIMIT_XML_SIZE);
-	(void)buf_reserve(&plain, LIMIT_SECRET_VALUE); /* memory that grows leaves copies; fits */
+	/* memory that grows leaves copies, and no value is longer than its sealed form */
+	(void)buf_reserve(&plain, strlen(text));
 	path_put_canonical(&path, place->node, filing->how->model);
 	if (place->form == SECRET_PLAIN)
 		buf_puts(&plain, text);
@@ -218,12 +132,12 @@ int seal_file(const char *name, const void *data, size_t len, const struct seali
 
 	if (rc != 0)
 		return rc;
-	spans_find(data, len, &filing.spans);
+	markup_read(data, len, &filing.spans);
 	rc = secret_each(doc, how->model, file_place, &filing);
 	buf_put(out, filing.data + filing.done, len - filing.done);
 	if (rc == 0 && out->failed)
 		rc = err_set(err, ERR_FULL, "%s: over %zu bytes", name, out->max);
-	free(filing.spans.items);
+	spans_clear(&filing.spans);
 	seal_document_free(doc, how->model);
 	if (rc == 0)
 		*changed = filing.changed;

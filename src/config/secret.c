@@ -268,7 +268,6 @@ static enum secret_form look_at(struct walk *walk, struct secret_place *place, b
 	const xmlNode *node = place->node;
 	const char *text = xml_text(node);
 	struct model_props props;
-	char *inner;
 
 	model_match(walk->model, &walk->steps, &props);
 	if (says_secret(node, &place->fault) || props.flags & MODEL_SECRET) {
@@ -277,15 +276,14 @@ static enum secret_form look_at(struct walk *walk, struct secret_place *place, b
 			place->fault = "the key of a list entry cannot be a secret";
 		return form_of_leaf(text, place->is_keystore, &place->fault);
 	}
-	inner = trimmed(text);
-	if (seal_is(inner))
+	text += strspn(text, BLANKS);
+	if (seal_is(text))
 		place->fault = "a sealed value, but the leaf is no secret: say so in model.conf, or "
 			       "with muster:secret=\"true\"";
-	else if (is_private_key(inner))
+	else if (is_private_key(text))
 		place->fault = "a private key in the clear: say in model.conf, or with "
 			       "muster:secret=\"true\", that the leaf is a secret, so that it is "
 			       "sealed";
-	wipe_text(inner);
 	return SECRET_NONE;
 }
 
