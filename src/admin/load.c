@@ -95,6 +95,9 @@ static int read_commits(struct cycle *cycle, struct err *err)
 	int rc = published_before(cycle, &before, err);
 
 	looking.scan = scan_new(cycle->source, &out->findings);
+	/* another version may see more in what was published before */
+	if (rc == 0 && before && strcmp(cycle->state.made_by, cycle->made_by) == 0)
+		rc = scan_known(looking.scan, before, err);
 	if (rc == 0)
 		rc = source_range_each(cycle->source, before, &out->source, look_at, &looking, err);
 	scan_free(looking.scan);

@@ -80,15 +80,27 @@ static void look(struct scan *scan, const char *path, const struct oid *blob,
 	findings_clear(&found);
 }
 
+/* Whether a file must be looked at, and from now on no more. */
+static bool take(struct scan *scan, const char *path, const struct oid *blob)
+{
+	if (text_starts(path, FILES))
+		return is_new(scan, blob, 'f');
+	return merge_uses(path) && strcmp(path, MERGE_MODEL_FILE) != 0 && is_new(scan, blob, 'x');
+}
+
+static int know_blob(void *arg, const char *path, const struct oid *blob)
+{
+	(void)take(arg, path, blob);
+	return 0;
+}
+
 static int scan_blob(void *arg, const char *path, const struct oid *blob)
 {
 	struct scan *scan = arg;
-	bool is_file = text_starts(path, FILES);
 	struct buf data;
 	int rc;
 
-	if ((!is_file && (!merge_uses(path) || strcmp(path, MERGE_MODEL_FILE) == 0)) ||
-	    !is_new(scan, blob, is_file ? 'f' : 'x'))
+	if (!take(scan, path, blob))
 		return 0;
 	buf_init(&data, LIMIT_FILE_SIZE);
 	rc = blobs_read(scan->repo, blob, &data, scan->err);
@@ -128,14 +140,26 @@ static int read_model(struct scan *scan)
 	return rc;
 }
 
-int scan_commit(struct scan *scan, const struct oid *commit, struct err *err)
+/* Learns which model the files of a commit are looked at by. */
+static int begin(struct scan *scan, const struct oid *commit, struct err *err)
 {
-	int rc;
-
 	scan->commit = commit;
 	scan->model_blob = (struct oid){{0}};
 	scan->err = err;
-	rc = blobs_each(scan->repo, commit, find_model, scan, err);
+	return blobs_each(scan->repo, commit, find_model, scan, err);
+}
+
+int scan_known(struct scan *scan, const struct oid *commit, struct err *err)
+{
+	int rc = begin(scan, commit, err);
+
+	return rc == 0 ? blobs_each(scan->repo, commit, know_blob, scan, err) : rc;
+}
+
+int scan_commit(struct scan *scan, const struct oid *commit, struct err *err)
+{
+	int rc = begin(scan, commit, err);
+
 	if (rc == 0)
 		rc = read_model(scan);
 	if (rc == 0)

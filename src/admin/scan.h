@@ -20,5 +20,7 @@ void scan_free(struct scan *scan);
  * at again. Each finding names commit, blob and path. -1 only when it cannot be read.
  */
 int scan_commit(struct scan *scan, const struct oid *commit, struct err *err);
+/* What is in a commit counts as looked at: one that was published, and so scanned, before. */
+int scan_known(struct scan *scan, const struct oid *commit, struct err *err);
 
 #endif
