@@ -91,20 +91,47 @@ static void test_one_role(void **unused)
 	fixture_free(f);
 }
 
-/* A commit that changes no slice makes no release, and is published all the same. */
+/* Every file and folder of release.git, and when it was written: any write is seen. */
+static char *all_writes(const struct fixture *f)
+{
+	static char out[OUTPUT_MAX];
+	char *folder = home_var(&f->home, ADMIN_RELEASES);
+
+	must_run(folder, out, "find . -printf %s", "%p %i %s %T@ %C@\\n");
+	free(folder);
+	return text_copy(out);
+}
+
+/* A commit that changes no slice makes no release and writes nothing, and is published all the same. */
 static void test_no_role(void **unused)
 {
 	struct fixture *f = demo();
 	struct admin_state before, after;
+	char *wrote, *writes;
 
 	(void)unused;
 	(void)publish_main(f);
 	assert_int_equal(state_read(f->home.var_fd, &before, NULL), 0);
+	wrote = all_writes(f);
 	put(f, "README.md", "how we work\n");
 	git_commit(f, "say how we work");
 	assert_int_equal(publish_main(f), 0);
+	edit(f, "tokens.xml", "<!-- Tokens", "<!-- All tokens");
+	git_commit(f, "a comment");
+	assert_int_equal(publish_main(f), 0);
+	writes = all_writes(f);
+	assert_string_equal(writes, wrote);
+	free(writes);
+	edit(f, "tokens.xml", "<access-token-ttl>300<", "<access-token-ttl>120<");
+	git_commit(f, "a value");
+	assert_int_equal(publish_main(f), 1);
+	writes = all_writes(f);
+	assert_string_not_equal(writes, wrote);
+	free(writes);
+	free(wrote);
 	assert_int_equal(state_read(f->home.var_fd, &after, NULL), 0);
 	assert_false(oid_equal(&before.source, &after.source));
+	assert_string_equal(before.roles[0].name, "default");
 	assert_true(oid_equal(&before.roles[0].release, &after.roles[0].release));
 	state_clear(&before);
 	state_clear(&after);
