@@ -1,30 +1,9 @@
 #!/bin/bash
 # A disk that is full, over quota, read-only or broken from some call on, during a publication and on a node's way from fetch to
 # activate: what runs goes on running, and once the disk is good again all goes on without anyone's help.
-. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/crash/lib.sh"
 
-STEP=${STEP:-23}
-FIRST=${FIRST:-$((RANDOM % STEP + 1))}
-echo "STEP=$STEP FIRST=$FIRST"
-faults=$MUSTER_BIN/tests/crash/faults.so
-[ -e "$faults" ] || skip 'the preloaded library was not built'
-! grep -q __asan_init "$MUSTER_BIN/musterd" || skip 'a sanitizer must be the first library'
-
-area
-cd "$AREA"
-port=$(freeport)
 errnos=(28 5 30 122) # ENOSPC EIO EROFS EDQUOT
-tried=0
-
-template() {
-	mkdir -p template/etc/init
-	cp "$top_srcdir"/tests/fixtures/demo/*.xml template/etc/init/
-	muster --home template init --host 127.0.0.1 --port "$port" >/dev/null
-	muster --home template publish >/dev/null
-	sed -i 's/8443/8447/; s/8444/8448/' template/var/admin/config/*.xml
-	git -C template/var/admin/config -c user.name=t -c user.email=t commit -qam 'both roles'
-	genclust --home template -c 127.0.0.1 -p "$port" >cluster.xml 2>/dev/null
-}
 
 # publication N ERRNO: 0 when nothing failed any more.
 publication() {
@@ -86,20 +65,8 @@ points() {
 	tried=$((tried + count))
 }
 
-template
+make_template
 points publish publication
-
-cp -a template admin
-git -C admin/var/admin/config reset -q --hard HEAD~1
-start admin admin --admin
-wait_admin admin
-mkdir -p node1/etc/init
-cp cluster.xml node1/etc/init/
-give_secret admin node1 internal
-start node1 node1 --no-admin --service-role internal --service-name node
-wait_sequence node1 1
-stop node1
-git -C admin/var/admin/config reset -q --hard 'HEAD@{1}'
-within "$DEADLINE" field_is admin .published.roles.internal.sequence 2 || fail 'the second release was not published'
+make_node
 points 'fetch to activate' update
 echo "full: $tried points tried"

@@ -1,20 +1,7 @@
 #!/bin/bash
 # kill -9 at every call that changes a file, of setting up an admin, of a publication, of a rotation of the secret, of a node's first start, and of a
 # node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
-. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
-
-# Every STEPth point, from FIRST on: a sample that differs from run to run, or with STEP=1 FIRST=1 all of them.
-STEP=${STEP:-29}
-FIRST=${FIRST:-$((RANDOM % STEP + 1))}
-echo "STEP=$STEP FIRST=$FIRST"
-faults=$MUSTER_BIN/tests/crash/faults.so
-[ -e "$faults" ] || skip 'the preloaded library was not built'
-! grep -q __asan_init "$MUSTER_BIN/musterd" || skip 'a sanitizer must be the first library'
-
-area
-cd "$AREA"
-port=$(freeport)
-tried=0
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/crash/lib.sh"
 
 # with_kill N HOME COMMAND...: dies at the Nth call that changes something below HOME. 137 when it did.
 with_kill() {
@@ -45,7 +32,6 @@ points() {
 
 # --- muster init ---
 
-fresh() { mkdir -p "$1/etc/init" && cp "$top_srcdir"/tests/fixtures/demo/*.xml "$1/etc/init/"; }
 init_setup() { fresh init; }
 init_run() { with_kill "$1" init muster --home init init --host 127.0.0.1 --port "$port"; }
 init_check() {
@@ -58,14 +44,6 @@ init_check() {
 
 # --- muster publish ---
 
-admin_template() {
-	fresh template
-	muster --home template init --host 127.0.0.1 --port "$port" >/dev/null
-	muster --home template publish >/dev/null
-	sed -i 's/8443/8447/; s/8444/8448/' template/var/admin/config/*.xml
-	git -C template/var/admin/config -c user.name=t -c user.email=t commit -qam 'both roles'
-	genclust --home template -c 127.0.0.1 -p "$port" >cluster.xml 2>/dev/null
-}
 publish_setup() { cp -a template publish; }
 publish_run() { with_kill "$1" publish muster --home publish publish; }
 publish_check() {
@@ -144,24 +122,12 @@ update_run() { node_with "$1" update; }
 update_check() { node_check "$1" update; }
 
 points init init init_setup init_run init_check
-admin_template
+make_template
 points publish publish publish_setup publish_run publish_check
 STEP=1 FIRST=1 points 'secret rotate' rotate rotate_setup rotate_run rotate_check
 points 'secret promote' promote promote_setup promote_run promote_check
 
-# an admin with one release, a node that has it, then an admin with two
-cp -a template admin
-git -C admin/var/admin/config reset -q --hard HEAD~1
-start admin admin --admin
-wait_admin admin
-mkdir -p node1/etc/init
-cp cluster.xml node1/etc/init/
-give_secret admin node1 internal
-start node1 node1 --no-admin --service-role internal --service-name node
-wait_sequence node1 1
-stop node1
-git -C admin/var/admin/config reset -q --hard 'HEAD@{1}'
-within "$DEADLINE" field_is admin .published.roles.internal.sequence 2 || fail 'the second release was not published'
+make_node
 points 'first start' first first_setup first_run first_check
 points 'fetch to activate' update update_setup update_run update_check
 echo "kill: $tried points tried"
