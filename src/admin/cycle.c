@@ -280,15 +280,6 @@ int cycle_run(const struct admin_input *in, struct publication *out, struct err 
 	return rc;
 }
 
-size_t publication_changed(const struct publication *publication)
-{
-	size_t changed = 0;
-
-	for (size_t i = 0; i < publication->role_count; i++)
-		changed += publication->roles[i].changed;
-	return changed;
-}
-
 void publication_clear(struct publication *publication)
 {
 	findings_clear(&publication->findings);

@@ -64,8 +64,6 @@ struct publication {
  */
 int cycle_run(const struct admin_input *in, struct publication *out, struct err *err);
 
-/* How many of its roles this publication changed. */
-size_t publication_changed(const struct publication *publication);
 void publication_clear(struct publication *publication);
 
 #endif

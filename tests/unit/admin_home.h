@@ -256,4 +256,14 @@ static inline void git_commit(const struct fixture *f, const char *message)
 	free(source);
 }
 
+/* How many of its roles a publication changed. */
+static inline size_t publication_changed(const struct publication *publication)
+{
+	size_t changed = 0;
+
+	for (size_t i = 0; i < publication->role_count; i++)
+		changed += publication->roles[i].changed;
+	return changed;
+}
+
 #endif

@@ -1,36 +1,15 @@
 /* Which revisions a node keeps, and what it removes at start. */
-#include "core/fs.h"
-#include "core/text.h"
 #include "node/revision.h"
 #include "node/state.h"
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "node_home.h"
 
 enum { LOGGED = 15, REVISIONS_KEPT = 10 };
 
 struct fixture {
-	char *folder;
-	struct home home;
+	struct place *place;
+	struct home *home;
 	struct node_state state;
 };
-
-#define must(call)                                                                                 \
-	do {                                                                                       \
-		struct err must_err = {.code = ERR_NONE};                                          \
-		struct err *err = &must_err;                                                       \
-		if ((call) != 0)                                                                   \
-			fail_msg("%s: %s", #call, must_err.text);                                  \
-	} while (0)
 
 static struct oid release_of(unsigned n)
 {
@@ -59,7 +38,7 @@ static const char *name_of(unsigned n)
 
 static bool there(const struct fixture *f, const char *path)
 {
-	return faccessat(f->home.var_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return faccessat(f->home->var_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static void write_one(struct fixture *f, const char *name)
@@ -68,7 +47,7 @@ static void write_one(struct fixture *f, const char *name)
 
 	must(fileset_add(&files, "config.xml", FILE_PLAIN, "<config/>", 9, err));
 	must(fileset_add(&files, "files/a/b", FILE_EXEC, "x", 1, err));
-	must(revision_write(&f->home, name, &files, "raw", 3, err));
+	must(revision_write(f->home, name, &files, "raw", 3, err));
 	fileset_clear(&files);
 }
 
@@ -76,20 +55,17 @@ static void write_one(struct fixture *f, const char *name)
 static int setup(void **state)
 {
 	struct fixture *f = mem_new(1, sizeof(*f));
-	const char *tmp = getenv("TMPDIR");
 
-	f->folder = text_format("%s/muster-revision-XXXXXX", tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->folder));
-	must(home_init(&f->home, f->folder, err));
-	must(home_open(&f->home, true, err));
-	must(fs_make_dirs(f->home.var_fd, "node", 0700, err));
+	(void)place_setup((void **)&f->place);
+	f->home = &f->place->home;
+	must(fs_make_dirs(f->home->var_fd, "node", 0700, err));
 	for (unsigned n = 1; n <= LOGGED; n++) {
 		struct oid oid = release_of(n);
 
 		node_state_note(&f->state, &oid)->sequence = n;
 		write_one(f, name_of(n));
 	}
-	must(revision_swap(&f->home, name_of(LOGGED), err));
+	must(revision_swap(f->home, name_of(LOGGED), err));
 	*state = f;
 	return 0;
 }
@@ -99,9 +75,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	node_state_clear(&f->state);
-	home_clear(&f->home);
-	must(fs_remove_tree(AT_FDCWD, f->folder, err));
-	free(f->folder);
+	(void)place_teardown((void **)&f->place);
 	free(f);
 	return 0;
 }
@@ -121,13 +95,13 @@ static void keeps_the_newest(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
 	assert_true(there(f, path_of(LOGGED)));
 	assert_true(there(f, path_of(LOGGED - REVISIONS_KEPT + 1)));
 	assert_false(there(f, path_of(LOGGED - REVISIONS_KEPT)));
 	assert_false(there(f, path_of(1)));
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
 }
 
@@ -152,8 +126,8 @@ static void counts_what_is_there(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned n = LOGGED - 1; n > LOGGED - 6; n--)
-		must(fs_remove_tree(f->home.var_fd, path_of(n), err));
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+		must(fs_remove_tree(f->home->var_fd, path_of(n), err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_int_equal(count(f), REVISIONS_KEPT);
 	assert_true(there(f, path_of(1)));
 }
@@ -162,8 +136,8 @@ static void never_the_current_one(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_swap(&f->home, name_of(2), err));
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_swap(f->home, name_of(2), err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_true(there(f, path_of(2)));
 	assert_int_equal(count(f), REVISIONS_KEPT + 1);
 }
@@ -172,7 +146,7 @@ static void never_the_one_to_keep(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, name_of(3), err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, name_of(3), err));
 	assert_true(there(f, path_of(3)));
 	assert_int_equal(count(f), REVISIONS_KEPT + 1);
 }
@@ -184,7 +158,7 @@ static void never_what_it_does_not_know(void **state)
 
 	write_one(f, name_of(0));
 	write_one(f, "init-0011");
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_true(there(f, path_of(0)));
 	assert_true(there(f, "node/revisions/init-0011"));
 }
@@ -193,9 +167,9 @@ static void no_revisions_is_fine(void **state)
 {
 	struct fixture *f = *state;
 
-	must(fs_remove_tree(f->home.var_fd, "node/revisions", err));
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
-	must(revision_clean(&f->home, &f->state, REVISIONS_KEPT, err));
+	must(fs_remove_tree(f->home->var_fd, "node/revisions", err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(revision_clean(f->home, &f->state, REVISIONS_KEPT, err));
 }
 
 static void start_removes_left_overs(void **state)
@@ -203,10 +177,10 @@ static void start_removes_left_overs(void **state)
 	struct fixture *f = *state;
 	char *half = text_format("node/revisions/%s.tmp/files", name_of(9));
 
-	must(fs_make_dirs(f->home.var_fd, half, 0700, err));
+	must(fs_make_dirs(f->home->var_fd, half, 0700, err));
 	write_one(f, name_of(0));
 	write_one(f, "init-0011");
-	must(revision_clean(&f->home, &f->state, REVISIONS_KEPT, err));
+	must(revision_clean(f->home, &f->state, REVISIONS_KEPT, err));
 	assert_false(there(f, half));
 	assert_false(there(f, path_of(0))); /* older than the log */
 	assert_true(there(f, "node/revisions/init-0011"));
@@ -220,8 +194,8 @@ static void start_keeps_the_current_one(void **state)
 	struct fixture *f = *state;
 	const struct node_state empty = {.known = true};
 
-	must(revision_swap(&f->home, name_of(2), err));
-	must(revision_clean(&f->home, &empty, REVISIONS_KEPT, err));
+	must(revision_swap(f->home, name_of(2), err));
+	must(revision_clean(f->home, &empty, err));
 	assert_true(there(f, path_of(2)));
 	assert_int_equal(count(f), 1);
 }
@@ -232,8 +206,8 @@ static void half_removed_is_no_revision(void **state)
 	char *half = text_format("node/revisions/%s.tmp/files", name_of(1));
 
 	/* one that a kill left is no hindrance */
-	must(fs_make_dirs(f->home.var_fd, half, 0700, err));
-	must(revision_prune(&f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	must(fs_make_dirs(f->home->var_fd, half, 0700, err));
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
 	assert_false(there(f, half));
 	assert_false(there(f, path_of(1)));
 	free(half);
@@ -243,19 +217,19 @@ static void temporary_files_go(void **state)
 {
 	struct fixture *f = *state;
 
-	must(fs_write_new(f->home.var_fd, "node/state.0123456789abcdef.tmp", "x", 1, 0600, err));
-	must(fs_write_new(f->home.var_fd, "node/state.0123456789abcdeg.tmp", "x", 1, 0600, err));
-	must(fs_write_new(f->home.var_fd, "node/.0123456789abcdef.tmpx", "x", 1, 0600, err));
-	must(fs_write_new(f->home.var_fd, "node/mine.tmp", "x", 1, 0600, err));
-	assert_int_equal(symlinkat("revisions/x", f->home.var_fd, "node/current.ffffffffffffffff.tmp"), 0);
-	must(fs_remove_temporary(f->home.var_fd, "node", err));
+	must(fs_write_new(f->home->var_fd, "node/state.0123456789abcdef.tmp", "x", 1, 0600, err));
+	must(fs_write_new(f->home->var_fd, "node/state.0123456789abcdeg.tmp", "x", 1, 0600, err));
+	must(fs_write_new(f->home->var_fd, "node/.0123456789abcdef.tmpx", "x", 1, 0600, err));
+	must(fs_write_new(f->home->var_fd, "node/mine.tmp", "x", 1, 0600, err));
+	assert_int_equal(symlinkat("revisions/x", f->home->var_fd, "node/current.ffffffffffffffff.tmp"), 0);
+	must(fs_remove_temporary(f->home->var_fd, "node", err));
 	assert_false(there(f, "node/state.0123456789abcdef.tmp"));
 	assert_false(there(f, "node/current.ffffffffffffffff.tmp"));
 	assert_true(there(f, "node/state.0123456789abcdeg.tmp"));
 	assert_true(there(f, "node/.0123456789abcdef.tmpx"));
 	assert_true(there(f, "node/mine.tmp"));
 	assert_true(there(f, "node/current"));
-	must(fs_remove_temporary(f->home.var_fd, "nowhere", err));
+	must(fs_remove_temporary(f->home->var_fd, "nowhere", err));
 }
 
 int main(void)
