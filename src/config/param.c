@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "crypto/key.h"
+#include "crypto/seal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -254,8 +255,10 @@ static void fill_leaf(struct visit *visit, xmlNode *leaf)
 		}
 	}
 	buf_puts(&text, at);
+	if (text.failed)
+		found(visit, leaf, &piece, "and the others make the value too long");
 	xml_set_text(visit->doc, leaf, buf_text(&text));
-	buf_clear(&text);
+	seal_wipe(&text); /* the value of a parameter may be a secret */
 }
 
 int params_fill(struct document *doc, const struct model *model, const struct param_table *table,

@@ -292,6 +292,27 @@ static void test_cut(void **state)
 	assert_null(param_fault(whole, false));
 }
 
+/* Values that are each fine, and together over what a document may be. */
+static void test_too_long(void **state)
+{
+	enum { VALUE = 1000000, TIMES = 68 };
+	struct buf body;
+	char *value = mem_new(VALUE + 1, 1), *params;
+
+	(void)state;
+	memset(value, 'x', VALUE);
+	params = text_format("A=%s\n", value);
+	buf_init(&body, 1 << 20);
+	buf_puts(&body, "<a>");
+	for (int i = 0; i < TIMES; i++)
+		buf_puts(&body, "#{A}");
+	buf_puts(&body, "</a>");
+	fill(buf_text(&body), params, NULL, "t.xml:1: /a: parameter A and the others make the value too long");
+	buf_clear(&body);
+	free(params);
+	free(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,7 +320,7 @@ int main(void)
 		cmocka_unit_test(test_missing), cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_list),    cmocka_unit_test(test_refused_tables),
 		cmocka_unit_test(test_checked), cmocka_unit_test(test_values),
-		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_cut),     cmocka_unit_test(test_too_long),
 	};
 
 	config_setup();
