@@ -87,8 +87,37 @@ for name in cdata doctype external laughs mixed outside utf8 xinclude; do
 	cp "$bad/$name.xml" "$source/bad.xml"
 	finding "$name" bad.xml ''
 done
+# at WORDS: the place of the line of environment.xml that has them.
+at() { echo "environment.xml:$(grep -nF -- "$1" "$source/environment.xml" | head -n 1 | cut -d: -f1): "; }
+
 sed -i 's|>internal-tokens-token</endpoints>|>no-such-endpoint</endpoints>|' "$source/environment.xml"
-finding 'undefined endpoint' environment.xml: no-such-endpoint
+finding 'undefined endpoint' "$(at no-such-endpoint)" 'is not defined by any profile'
+sed -i '0,/<protocol>http</s//<protocol>https</' "$source/environment.xml"
+finding 'https without key store' "$(at '>https<')" 'service-role[default]/protocol: https without a key store'
+sed -i 's|<port>8444</port>|&\n          <zone>nowhere</zone>|' "$source/environment.xml"
+finding 'undefined zone' "$(at nowhere)" 'is not in services/zones/zone'
+mkdir "$source/schema"
+cat >"$source/schema/site.rng" <<-'EOX'
+<grammar xmlns="http://relaxng.org/ns/structure/1.0" datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">
+  <start><ref name="any"/></start>
+  <define name="any">
+    <element>
+      <choice><anyName><except><name ns="https://curity.se/ns/conf/base">location</name></except></anyName></choice>
+      <zeroOrMore><attribute><anyName/></attribute></zeroOrMore>
+      <mixed>
+        <zeroOrMore>
+          <choice>
+            <ref name="any"/>
+            <element name="location" ns="https://curity.se/ns/conf/base"><data type="string"><param name="pattern">[A-Z].* network</param></data></element>
+          </choice>
+        </zeroOrMore>
+      </mixed>
+    </element>
+  </define>
+</grammar>
+EOX
+sed -i 's|>Inner network<|>somewhere<|' "$source/environment.xml"
+finding 'schema' "$(at somewhere)" 'may not be the value here (schema/site.rng)'
 [ "$(head_of)" = "$(field admin .head)" ] || fail 'the head is another'
 
 # --- rewritten branches: a new release on top, and told ---

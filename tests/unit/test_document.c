@@ -345,6 +345,50 @@ static void test_bad_files(void **state)
 	}
 }
 
+/* Each file of a folder: what is written of it is read again, as the same, and written the same. */
+static size_t check_folder(const char *path)
+{
+	struct fileset set = {.files = NULL};
+	size_t count = 0;
+
+	read_folder(path, &set);
+	for (size_t i = 0; i < set.count; i++) {
+		struct document *doc, *again;
+		char *first, *second;
+
+		if (!text_ends(set.files[i].path, ".xml"))
+			continue;
+		doc = parse_as(set.files[i].path, (const char *)set.files[i].data);
+		first = text_of(doc);
+		again = parse(first);
+		second = text_of(again);
+		assert_string_equal(second, first);
+		assert_int_equal(document_count(again), document_count(doc));
+		document_free(doc);
+		document_free(again);
+		free(first);
+		free(second);
+		count++;
+	}
+	fileset_clear(&set);
+	return count;
+}
+
+static void test_files(void **state)
+{
+	static const char *const corpus[] = {"cluster", "gitops", "kubernetes", "two-roles", "whole"};
+
+	(void)state;
+	assert_int_equal(check_folder(FIXTURES "/demo"), 4);
+	assert_int_equal(check_folder(FIXTURES "/shop"), 4);
+	for (size_t i = 0; have_folder(CORPUS) && i < sizeof(corpus) / sizeof(corpus[0]); i++) {
+		char *path = text_format("%s/%s", CORPUS, corpus[i]);
+
+		assert_true(check_folder(path) > 0);
+		free(path);
+	}
+}
+
 /* Whatever is accepted has a stable form that is accepted again. */
 static void try_bytes(const char *data, size_t len)
 {
@@ -445,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_output_bound),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_every_flip_and_cut),
 		cmocka_unit_test(test_paths),
 	};
