@@ -140,6 +140,17 @@ void query_find(const struct query *query, size_t count, const struct document *
 	find(&f, xml_root(doc));
 }
 
+static void put_key(struct buf *out, const char *key)
+{
+	buf_puts(out, "[");
+	for (; *key; key++) {
+		if (strchr("]/\\", *key))
+			buf_puts(out, "\\");
+		buf_put_u8(out, (uint8_t)*key);
+	}
+	buf_puts(out, "]");
+}
+
 char *query_text(const struct query *query, size_t count)
 {
 	struct buf out;
@@ -151,7 +162,7 @@ char *query_text(const struct query *query, size_t count)
 
 		buf_printf(&out, "/%s", step->name);
 		if (step->key)
-			buf_printf(&out, "[%s]", step->key);
+			put_key(&out, step->key);
 	}
 	return (char *)buf_steal(&out, NULL);
 }
