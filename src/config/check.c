@@ -241,6 +241,17 @@ static void check_roles(struct checking *c, const xmlNode *node)
 		found(c, node, "muster:roles cannot be on the root or on a key");
 }
 
+/* A word of Muster's that is none would be one that is not obeyed. */
+static void check_attributes(struct checking *c, const xmlNode *node)
+{
+	for (const xmlAttr *a = node->properties; a; a = a->next)
+		if (a->ns && xmlStrEqual(a->ns->href, BAD_CAST NS_MUSTER) &&
+		    !xmlStrEqual(a->name, BAD_CAST "roles") && !xmlStrEqual(a->name, BAD_CAST "secret"))
+			found(c, node, "there is no attribute \"%.100s\" in " NS_MUSTER ": roles or secret",
+			      (const char *)a->name);
+	check_roles(c, node);
+}
+
 /* --- the second walk --- */
 
 static void look(struct checking *c, const xmlNode *parent)
@@ -257,7 +268,7 @@ static void look(struct checking *c, const xmlNode *parent)
 		if (kind == XML_ENTRY)
 			check_key(c, node, text);
 		if (node->properties)
-			check_roles(c, node);
+			check_attributes(c, node);
 		if (xml_is_leaf(node))
 			check_leaf(c, node, &props);
 		look(c, node);
@@ -298,7 +309,7 @@ int check(const struct document *doc, const struct model *model, struct findings
 
 	learn(&c, root);
 	(void)xml_each(root, xml_path_profiles, learn_profile, &c);
-	check_roles(&c, root);
+	check_attributes(&c, root);
 	look(&c, root);
 	(void)xml_each(root, xml_path_roles, check_role, &c);
 	settings_check(doc, model, findings);

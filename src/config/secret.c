@@ -302,6 +302,44 @@ static int look_at_remark(struct walk *walk, const xmlNode *remark, xmlNode *aro
 	return walk->fn(walk->arg, &place);
 }
 
+/* An attribute is looked at as a leaf of its name in the element would be: it cannot be sealed. */
+static const char *attribute_fault(struct walk *walk, const xmlNode *node, const char *ns, const char *name)
+{
+	char *value = xml_attribute(node, ns, name), *inner = trimmed(value);
+	const char *fault = NULL, *wrong = NULL;
+	struct model_props props;
+
+	steps_push(&walk->steps, name);
+	model_match(walk->model, &walk->steps, &props);
+	steps_pop(&walk->steps);
+	if (props.flags & MODEL_SECRET && (form_of(inner, false, &wrong) != SECRET_PASSED || wrong))
+		fault = "a secret in an attribute, where it cannot be sealed: make it an element";
+	else if (is_private_key(inner))
+		fault = "a private key in the clear in an attribute: make it an element, and say that it "
+			"is a secret";
+	wipe_text(inner);
+	wipe_text(value);
+	return fault;
+}
+
+static int look_at_attributes(struct walk *walk, const struct secret_place *at)
+{
+	int rc = 0;
+
+	for (const xmlAttr *a = at->node->properties; a && rc == 0; a = a->next) {
+		const char *ns = a->ns ? (const char *)a->ns->href : NULL;
+		struct secret_place place = *at;
+
+		if (!ns || strcmp(ns, NS_MUSTER) != 0)
+			place.fault = attribute_fault(walk, at->node, ns, (const char *)a->name);
+		else if (strcmp((const char *)a->name, "secret") == 0 && !xml_is_leaf(at->node))
+			place.fault = "muster:secret is for a value, and elements are in this";
+		if (place.fault)
+			rc = walk->fn(walk->arg, &place);
+	}
+	return rc;
+}
+
 static int walk_element(struct walk *walk, xmlNode *node, bool is_key);
 
 static int walk_children(struct walk *walk, xmlNode *node)
@@ -331,9 +369,9 @@ static int walk_children(struct walk *walk, xmlNode *node)
 static int walk_element(struct walk *walk, xmlNode *node, bool is_key)
 {
 	struct secret_place place = {.node = node, .ordinal = walk->ordinal++, .line = xml_line(node)};
-	int rc = 0;
+	int rc = look_at_attributes(walk, &place);
 
-	if (node->parent && node->parent->type == XML_ELEMENT_NODE && xml_is_leaf(node)) {
+	if (rc == 0 && node->parent && node->parent->type == XML_ELEMENT_NODE && xml_is_leaf(node)) {
 		place.form = look_at(walk, &place, is_key);
 		if (place.form != SECRET_NONE || place.fault)
 			rc = walk->fn(walk->arg, &place);

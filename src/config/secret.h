@@ -32,8 +32,8 @@ struct secret_place {
 bool secret_leaf(const xmlNode *node, const struct model_props *props);
 /*
  * Calls FN for each secret leaf and for each fault (sealed where no secret belongs, a private key
- * in the clear, a secret in a comment), in document order, until it returns other than 0, which is
- * returned. FN may change the text of the leaf.
+ * in the clear, a secret in a comment or an attribute), in document order, until it returns other
+ * than 0, which is returned. FN may change the text of the leaf.
  */
 int secret_each(const struct document *doc, const struct model *model,
 		int (*fn)(void *arg, const struct secret_place *place), void *arg);

@@ -249,6 +249,11 @@ static void test_muster_roles(void **state)
 	check_text("<config xmlns='http://tail-f.com/ns/config/1.0' xmlns:m='urn:muster:1' "
 		   "m:roles='x'/>",
 		   "", WANT("t.xml:1: /: muster:roles cannot be on the root or on a key"));
+	check_text("<config xmlns='http://tail-f.com/ns/config/1.0' xmlns:m='urn:muster:1' m:x=''>"
+		   "<a m:role='x'/><b m:secret='true' role='x'>1</b></config>",
+		   "",
+		   WANT("t.xml:1: /: there is no attribute \"x\" in urn:muster:1: roles or secret",
+			"t.xml:1: /a: there is no attribute \"role\" in urn:muster:1: roles or secret"));
 }
 
 static void test_bounded(void **state)

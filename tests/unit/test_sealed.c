@@ -284,6 +284,13 @@ static void test_faults(void **state)
 		{FACILITIES("<?old <password>hunter2</password>?>"), "in a comment"},
 		{FACILITIES("<y><!-- <password>x</password> --></y>"), "in a comment"},
 		{"<!-- <secret>x</secret> -->" FACILITIES(""), "in a comment"},
+		{FACILITIES("<x password='hunter2'/>"), "/facilities/x: a secret in an attribute"},
+		{FACILITIES("<x><y a='1' n:client-secret=' hunter2 ' xmlns:n='urn:n'>1</y></x>"), "/facilities/x/y: a secret in an"},
+		{FACILITIES("<x secret='muster:1:246c084b:xx'/>"), "a secret in an attribute"},
+		{FACILITIES("<x secret='#{A | hunter2}'/>"), "a secret in an attribute"},
+		{FACILITIES("<x y='-----BEGIN PRIVATE KEY-----hunter2'/>"), "a private key in the clear in an attribute"},
+		{"<config xmlns='http://tail-f.com/ns/config/1.0' keystore='hunter2'/>", "t.xml:1: /: a secret in an"},
+		{FACILITIES("<x m:secret='true' xmlns:m='urn:muster:1'><y>hunter2</y></x>"), "muster:secret is for a value"},
 		{CLUSTER("<keystore>v:S.abc</keystore><host>h</host>"), "of another product"},
 		{CLUSTER("<keystore>data:x;aes,v:S.abc</keystore>"), "of another product"},
 		{FACILITIES("<password>"), "t.xml:1: not well-formed"},
@@ -316,6 +323,8 @@ static void test_harmless(void **state)
 		FACILITIES("<x>LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==</x>"),
 		FACILITIES("<x>muster</x><password-only>false</password-only>"),
 		FACILITIES("<password><x>an element is no value</x></password>"),
+		FACILITIES("<x password='' secret='#{A}' keystore='" HASH5 "' passwords='a' tags='c2VjcmV0'/>"),
+		FACILITIES("<x><password y='a'>#{A}</password></x>"),
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
