@@ -129,17 +129,16 @@ static int scan_declaration(const struct scan *scan)
 static int scan_bytes(const struct scan *scan)
 {
 	const char *data = scan->data;
-	size_t at = 0;
+	const char *nul = scan->len ? memchr(data, '\0', scan->len) : NULL;
 
-	for (; at < scan->len; at++)
-		if (data[at] == '\0')
-			return scan_refuse(scan, at, "a NUL byte");
+	if (nul)
+		return scan_refuse(scan, (size_t)(nul - data), "a NUL byte");
 	/* no other start: libxml2 would guess other encodings from it */
 	if (scan->len == 0 || !strchr("< \t\r\n", data[0]))
 		return scan_refuse(scan, 0, "not well-formed: it does not begin with '<'");
 	if (scan_declaration(scan))
 		return -1;
-	for (at = 0; at < scan->len;) {
+	for (size_t at = 0; at < scan->len;) {
 		const char *next = memchr(data + at, '<', scan->len - at);
 		size_t left;
 
