@@ -404,7 +404,7 @@ struct document *document_new(void)
 
 struct document *document_copy(const struct document *doc)
 {
-	return xml_copy(doc, true);
+	return xml_copy(doc, true, NULL);
 }
 
 static size_t count_elements(const xmlNode *node)

@@ -3,7 +3,8 @@
  * profile that keeps no endpoint and an entry of a referenced-only list are both conditional. What
  * is not conditional is walked; a conditional element is walked once a leaf that was walked
  * mentions its id, and goes if none does. So nothing stays because it mentions itself, or because
- * two things that nobody needs mention each other.
+ * two things that nobody needs mention each other. What goes is only marked; what is left is copied
+ * at the end, so that a role costs little more than what it gets.
  */
 #include "config/slice.h"
 
@@ -28,7 +29,8 @@ struct conditional {
 struct slicing {
 	const struct model *model;
 	const char *role;
-	struct document *doc;   /* the slice being made: a copy that things go from */
+	const struct document *doc; /* all of it; stays as it is */
+	struct table gone;      /* by scope: the elements of it that are not in the slice */
 	bool listed;            /* some role of the configuration lists an endpoint */
 	xmlNode *own;           /* the service-role of ROLE */
 	struct table profiles;  /* by scope: kind PROFILE_HAD or PROFILE_LOST endpoints */
@@ -41,6 +43,24 @@ struct slicing {
 };
 
 enum { PROFILE_HAD = 1, PROFILE_LOST };
+
+static void drop(struct slicing *s, const xmlNode *node)
+{
+	(void)table_add(&s->gone, &(struct table_key){.scope = node}, NULL);
+}
+
+static bool is_gone(const struct slicing *s, const xmlNode *node)
+{
+	return table_find(&s->gone, &(struct table_key){.scope = node}) != NULL;
+}
+
+/* Whether neither it nor what it is in is gone. */
+static bool stays(const struct slicing *s, const xmlNode *node)
+{
+	while (node->type == XML_ELEMENT_NODE && !is_gone(s, node))
+		node = node->parent;
+	return node->type != XML_ELEMENT_NODE;
+}
 
 static const char *id_of(const xmlNode *entry)
 {
@@ -106,19 +126,15 @@ static int see_role(void *arg, xmlNode *node)
 	return 0;
 }
 
-static int count_endpoint(void *arg, xmlNode *node)
+/* Stops at the first that stays. */
+static int find_endpoint(void *arg, xmlNode *node)
 {
-	(void)node;
-	++*(size_t *)arg;
-	return 0;
+	return stays(arg, node);
 }
 
-static size_t count_endpoints(xmlNode *profile)
+static bool has_endpoint(struct slicing *s, xmlNode *profile)
 {
-	size_t count = 0;
-
-	(void)xml_each(profile, xml_path_endpoints, count_endpoint, &count);
-	return count;
+	return xml_each(profile, xml_path_endpoints, find_endpoint, s) != 0;
 }
 
 static void mark_profile(struct slicing *s, const xmlNode *profile, int mark)
@@ -128,7 +144,7 @@ static void mark_profile(struct slicing *s, const xmlNode *profile, int mark)
 
 static int see_profile(void *arg, xmlNode *node)
 {
-	if (count_endpoints(node) > 0)
+	if (has_endpoint(arg, node))
 		mark_profile(arg, node, PROFILE_HAD);
 	return 0;
 }
@@ -147,18 +163,15 @@ static bool for_role(const xmlNode *node, const char *role)
 	return found;
 }
 
-static void prune(struct slicing *s, xmlNode *parent, struct steps *steps)
+static void prune(struct slicing *s, const xmlNode *parent, struct steps *steps)
 {
-	xmlNode *next;
-
-	for (xmlNode *node = xml_first(parent); node; node = next) {
+	for (const xmlNode *node = xml_first(parent); node; node = xml_next(node)) {
 		struct model_props props;
 
-		next = xml_next(node);
 		steps_push(steps, xml_name(node));
 		model_match(s->model, steps, &props);
 		if (props.flags & MODEL_ADMIN_ONLY || !for_role(node, s->role))
-			xml_remove(node);
+			drop(s, node);
 		else
 			prune(s, node, steps);
 		steps_pop(steps);
@@ -169,10 +182,10 @@ static int prune_role(void *arg, xmlNode *node)
 {
 	struct slicing *s = arg;
 
-	if (strcmp(id_of(node), s->role) == 0)
+	if (strcmp(id_of(node), s->role) != 0)
+		drop(s, node);
+	else if (stays(s, node))
 		s->own = node;
-	else
-		xml_remove(node);
 	return 0;
 }
 
@@ -183,7 +196,7 @@ static int prune_endpoint(void *arg, xmlNode *node)
 	struct slicing *s = arg;
 
 	if (!table_find(&s->endpoints, &(struct table_key){.text = id_of(node)}))
-		xml_remove(node);
+		drop(s, node);
 	return 0;
 }
 
@@ -194,7 +207,7 @@ static int prune_profile(void *arg, xmlNode *node)
 	if (!table_find(&s->profiles, &(struct table_key){.scope = node}))
 		return 0; /* it never had an endpoint */
 	(void)xml_each(node, xml_path_endpoints, prune_endpoint, s);
-	if (count_endpoints(node) == 0)
+	if (!has_endpoint(s, node))
 		mark_profile(s, node, PROFILE_LOST);
 	return 0;
 }
@@ -204,7 +217,8 @@ static void prune_endpoints(struct slicing *s)
 	if (!s->listed)
 		return;
 	for (const xmlNode *leaf = xml_child(s->own, "endpoints"); leaf; leaf = xml_again(leaf))
-		table_add(&s->endpoints, &(struct table_key){.text = xml_text(leaf)}, NULL);
+		if (!is_gone(s, leaf))
+			table_add(&s->endpoints, &(struct table_key){.text = xml_text(leaf)}, NULL);
 	(void)xml_each(xml_root(s->doc), xml_path_profiles, prune_profile, s);
 }
 
@@ -278,7 +292,7 @@ static void walk(struct slicing *s, const xmlNode *parent, const xmlNode *skip, 
 	for (xmlNode *node = xml_first(parent); node; node = xml_next(node)) {
 		struct model_props props;
 
-		if (node == skip)
+		if (node == skip || is_gone(s, node))
 			continue;
 		steps_push(steps, xml_name(node));
 		model_match(s->model, steps, &props);
@@ -303,7 +317,7 @@ static void prune_unmentioned(struct slicing *s)
 	}
 	for (size_t i = 0; i < s->count; i++)
 		if (!s->conditionals[i].kept)
-			xml_remove(s->conditionals[i].node);
+			drop(s, s->conditionals[i].node);
 }
 
 /* --- what is said to Muster is not passed on --- */
@@ -350,7 +364,7 @@ static void drop_declarations(xmlNode *node)
 
 /* --- all of it --- */
 
-static int replace_cluster(struct slicing *s, const struct cluster *cluster, struct err *err)
+static int replace_cluster(struct document *doc, const struct cluster *cluster, struct err *err)
 {
 	struct cluster passed;
 
@@ -358,17 +372,17 @@ static int replace_cluster(struct slicing *s, const struct cluster *cluster, str
 		return 0;
 	passed = *cluster; /* borrowed */
 	passed.listen_host = NULL;
-	return cluster_write(s->doc, &passed, err);
+	return cluster_write(doc, &passed, err);
 }
 
-static int remove_node(void *arg, xmlNode *node)
+static int drop_node(void *arg, xmlNode *node)
 {
-	(void)arg;
-	xml_remove(node);
+	drop(arg, node);
 	return 0;
 }
 
-static int make(struct slicing *s, const struct cluster *cluster, struct err *err)
+/* Marks what is not for the role. */
+static int mark(struct slicing *s, const struct cluster *cluster, struct err *err)
 {
 	struct steps steps = {.count = 0};
 	xmlNode *root = xml_root(s->doc);
@@ -383,26 +397,38 @@ static int make(struct slicing *s, const struct cluster *cluster, struct err *er
 	prune_endpoints(s);
 	prune_unmentioned(s);
 	if (!cluster)
-		(void)xml_each(root, xml_path_cluster, remove_node, NULL);
-	drop_attributes(root);
-	drop_declarations(root);
-	return replace_cluster(s, cluster, err);
+		(void)xml_each(root, xml_path_cluster, drop_node, s);
+	return 0;
+}
+
+static int copy(const struct slicing *s, const struct cluster *cluster, struct document **out,
+		struct err *err)
+{
+	struct document *made = xml_copy(s->doc, false, &s->gone);
+
+	drop_attributes(xml_root(made));
+	drop_declarations(xml_root(made));
+	if (replace_cluster(made, cluster, err)) {
+		document_free(made);
+		return -1;
+	}
+	*out = made;
+	return 0;
 }
 
 int slice(const struct document *doc, const struct model *model, const char *role,
 	  const struct cluster *cluster, struct document **out, struct err *err)
 {
-	struct slicing s = {.model = model, .role = role, .doc = xml_copy(doc, false)};
-	int rc = make(&s, cluster, err);
+	struct slicing s = {.model = model, .role = role, .doc = doc};
+	int rc = mark(&s, cluster, err);
 
+	if (rc == 0)
+		rc = copy(&s, cluster, out, err);
+	table_clear(&s.gone);
 	table_clear(&s.profiles);
 	table_clear(&s.endpoints);
 	table_clear(&s.ids);
 	free(s.conditionals);
 	free(s.kept);
-	if (rc)
-		document_free(s.doc);
-	else
-		*out = s.doc;
 	return rc;
 }

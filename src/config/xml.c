@@ -1,6 +1,7 @@
 /* The tree behind struct document: see xml.h. */
 #include "config/xml.h"
 
+#include "config/table.h"
 #include "core/text.h"
 #include "crypto/key.h"
 
@@ -428,24 +429,28 @@ void xml_copy_remark(struct document *doc, xmlNode *parent, const xmlNode *node)
 	need(xmlAddChild(parent, copy));
 }
 
-static void copy_children(struct document *doc, xmlNode *to, const xmlNode *from, bool remarks)
+static void copy_children(struct document *doc, xmlNode *to, const xmlNode *from, bool remarks,
+			  const struct table *less)
 {
 	for (const xmlNode *node = from->children; node; node = node->next) {
+		if (less && table_find(less, &(struct table_key){.scope = node}))
+			continue;
 		if (node->type == XML_ELEMENT_NODE)
-			copy_children(doc, xml_copy_element(doc, to, node, false), node, remarks);
+			copy_children(doc, xml_copy_element(doc, to, node, false), node, remarks,
+				      less);
 		else if (remarks)
 			xml_copy_remark(doc, to, node);
 	}
 }
 
-struct document *xml_copy(const struct document *doc, bool remarks)
+struct document *xml_copy(const struct document *doc, bool remarks, const struct table *less)
 {
 	struct document *copy = xml_document(NULL);
 
 	for (const xmlNode *node = doc->xml->children; node; node = node->next) {
 		if (node->type == XML_ELEMENT_NODE)
 			copy_children(copy, xml_copy_element(copy, NULL, node, false), node,
-				      remarks);
+				      remarks, less);
 		else if (remarks)
 			xml_copy_remark(copy, (xmlNode *)copy->xml, node);
 	}
@@ -461,7 +466,7 @@ struct document *xml_part(const xmlNode *node)
 		for (const xmlNs *ns = up->nsDef; ns; ns = ns->next)
 			if (!xml_scope(root, ns->prefix))
 				declare(root, ns->prefix, ns->href ? (const char *)ns->href : "");
-	copy_children(part, root, node, true);
+	copy_children(part, root, node, true, NULL);
 	return part;
 }
 

@@ -27,6 +27,7 @@ struct origin {
 };
 
 struct origins;
+struct table;
 
 struct document {
 	xmlDoc *xml;
@@ -118,8 +119,11 @@ xmlNode *xml_copy_element(struct document *doc, xmlNode *parent, const xmlNode *
  */
 void xml_copy_remark(struct document *doc, xmlNode *parent, const xmlNode *node);
 void xml_copy_attribute(xmlNode *to, const xmlAttr *attribute);
-/* The whole document, with its comments and processing instructions or without. */
-struct document *xml_copy(const struct document *doc, bool remarks);
+/*
+ * The whole document, with its comments and processing instructions or without, but for the elements
+ * in LESS, by scope, and what is in them (NULL: all of them).
+ */
+struct document *xml_copy(const struct document *doc, bool remarks, const struct table *less);
 /* An element and all that is in it as a document of its own, which keeps what its prefixes mean. */
 struct document *xml_part(const xmlNode *node);
 /* Takes an element out of its tree and frees it. */
