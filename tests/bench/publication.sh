@@ -19,17 +19,22 @@ commit_and_publish() {
 	within "$DEADLINE" published "$1" || fail "not published: $2 ($(tail -n 3 "$1.log"))"
 }
 
-# times LOG: of the last publication in it, a line each: step and milliseconds, and their sum.
+# times LOG: of the last publication in it, a line each: step and milliseconds, their sum, and that of processor time.
 times() {
 	awk -v steps="$STEPS" '
-		/ debug (load|check|slice|seal|sign|publish) .*: took [0-9.]+ ms$/ { took[$3] = $(NF - 1) }
+		/ debug (load|check|slice|seal|sign|publish) .*: took [0-9.]+ ms, [0-9.]+ ms of processor time$/ {
+			took[$3] = $6
+			busy[$3] = $8
+		}
 		END {
 			n = split(steps, names, " ")
 			for (i = 1; i <= n; i++) {
 				print names[i], took[names[i]]
 				sum += took[names[i]]
+				all += busy[names[i]]
 			}
 			print "sum", sum
+			print "busy", all
 		}' "$1"
 }
 
@@ -83,6 +88,7 @@ for step in $STEPS; do
 	row "$step" "$step"
 done
 row 'a publication (aim: 150, 1500)' sum
+row 'of it processor time' busy
 row 'one that changes no slice' unchanged
 printf '%-34s %21s\n' '10 MB to 1 MB (aim: under 12)' "$ratio"
 printf '{"rounds":%d,"small_ms":%s,"large_ms":%s,"ratio":%s}\n' "$ROUNDS" "$(median small.sum)" "$(median large.sum)" "$ratio"
