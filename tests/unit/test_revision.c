@@ -110,11 +110,11 @@ static void keeps_what_it_is_told(void **state)
 {
 	struct fixture *f = *state;
 
-	must(revision_prune(&f->home, &f->state, LOGGED, NULL, err));
+	must(revision_prune(f->home, &f->state, LOGGED, NULL, err));
 	assert_int_equal(count(f), LOGGED);
-	must(revision_clean(&f->home, &f->state, 4, err));
+	must(revision_clean(f->home, &f->state, 4, err));
 	assert_int_equal(count(f), 4);
-	must(revision_prune(&f->home, &f->state, 2, NULL, err));
+	must(revision_prune(f->home, &f->state, 2, NULL, err));
 	assert_int_equal(count(f), 2);
 	assert_true(there(f, path_of(LOGGED)));
 	assert_true(there(f, path_of(LOGGED - 1)));
@@ -195,7 +195,7 @@ static void start_keeps_the_current_one(void **state)
 	const struct node_state empty = {.known = true};
 
 	must(revision_swap(f->home, name_of(2), err));
-	must(revision_clean(f->home, &empty, err));
+	must(revision_clean(f->home, &empty, REVISIONS_KEPT, err));
 	assert_true(there(f, path_of(2)));
 	assert_int_equal(count(f), 1);
 }
