@@ -19,7 +19,7 @@ struct inotify;
 typedef void inotify_fn(void *arg, int which, const char *name, uint32_t mask);
 
 int inotify_new(uv_loop_t *loop, inotify_fn *fn, void *arg, struct inotify **out, struct err *err);
-/* Watches the folder at PATH for MASK under the number WHICH (>= 0); again for the same folder is fine. */
+/* Watches the folder at PATH for MASK under the number WHICH (>= 0); again for the same folder is fine. FULL: no watch is left. */
 int inotify_add(struct inotify *in, const char *path, uint32_t mask, int which, struct err *err);
 /* Forgets every watch with that number. */
 void inotify_drop(struct inotify *in, int which);
