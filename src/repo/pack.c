@@ -285,3 +285,51 @@ int pack_check_reachable(struct repo *repo, const struct oid *tip, const struct 
 		return -1;
 	return rc == 0 ? 0 : git_err(err, rc, "objects");
 }
+
+/* What a look at every object needs. */
+struct reading {
+	struct repo *repo;
+	const atomic_bool *stop;
+	struct err *err;
+};
+
+static int read_one(const git_oid *id, void *arg)
+{
+	struct reading *r = arg;
+	struct oid oid = oid_from_git(id);
+	git_odb_object *object;
+	git_object_t type;
+	size_t size;
+
+	if (r->stop && atomic_load(r->stop)) {
+		(void)err_set(r->err, ERR_RETRY, "objects: stopped");
+		return GIT_EUSER;
+	}
+	/* libgit2 compares what it reads with the id */
+	if (object_header(r->repo, &oid, &type, &size, r->err) != 0 ||
+	    object_body(r->repo, &oid, &object, r->err) != 0)
+		return GIT_EUSER;
+	git_odb_object_free(object);
+	return 0;
+}
+
+int pack_check_whole(struct repo *repo, const struct oid *tip, const atomic_bool *stop,
+		     struct err *err)
+{
+	struct walk w = {.repo = repo};
+	struct reading reading = {.repo = repo, .stop = stop, .err = err};
+	git_odb *own;
+	int rc = walk(&w, tip, NULL, err);
+
+	oidset_clear(&w.seen);
+	if (rc != 0)
+		return -1;
+	rc = open_own(repo, &own);
+	if (rc == 0) {
+		rc = git_odb_foreach(own, read_one, &reading);
+		git_odb_free(own);
+	}
+	if (rc == GIT_EUSER)
+		return -1;
+	return rc == 0 ? 0 : git_err(err, rc, "objects");
+}

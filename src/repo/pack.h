@@ -23,7 +23,13 @@ int pack_build(struct repo *repo, const struct oid *tip, const struct oid *commo
  */
 int pack_check_reachable(struct repo *repo, const struct oid *tip, const struct oid *accepted,
 			 struct err *err);
-
+/*
+ * That all TIP reaches is there, and that every object of REPO's own can be read and has the
+ * content of its id: CORRUPT or GONE when not so. *STOP (may be NULL) set by another thread ends
+ * it: RETRY.
+ */
+int pack_check_whole(struct repo *repo, const struct oid *tip, const atomic_bool *stop,
+		     struct err *err);
 
 /*
  * Objects that belong together, as those of one publication: from pack_writer_new on, what is
