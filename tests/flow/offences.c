@@ -642,6 +642,40 @@ static void make_stray(struct offences *o, struct oid *out, uint64_t *sequence)
 	put(o, &r, o->seed, out, sequence);
 }
 
+/* A file that unpacks to more than any may have. */
+static void make_bomb(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	struct release r = bare(o, &o->tip, &o->release);
+	struct fileset files = {.count = 0};
+	size_t size = LIMIT_FILE_SIZE + 1;
+	uint8_t *zeros = mem_new(size, 1);
+
+	change_files(o, NULL, &files);
+	must(fileset_add(&files, "files/bomb", FILE_PLAIN, zeros, size, err));
+	set_files(o, &files, &r);
+	fileset_clear(&files);
+	free(zeros);
+	put(o, &r, o->seed, out, sequence);
+}
+
+/* A file whose content came with `stray`, which was refused, and does not come again. */
+static void make_relies(struct offences *o, struct oid *out, uint64_t *sequence)
+{
+	struct release r = bare(o, &o->tip, &o->release);
+	struct buf tree;
+	git_oid blob;
+
+	if (git_odb_hash(&blob, "stray", 5, GIT_OBJECT_BLOB) != 0)
+		exit(1);
+	buf_init(&tree, 4096);
+	buf_puts(&tree, "100644 config.xml");
+	buf_put_u8(&tree, 0);
+	buf_put(&tree, blob.id, OID_SIZE);
+	must(object_write(o->repo, GIT_OBJECT_TREE, tree.data, tree.len, &r.tree, err));
+	buf_clear(&tree);
+	put(o, &r, o->seed, out, sequence);
+}
+
 /* --- what verify lets pass --- */
 
 static void with_files(struct offences *o, const char *config, const char *more, struct oid *out,
@@ -855,6 +889,8 @@ const struct offence offence_list[] = {
 	{"long", "verify", "release ", make_long},
 	{"twice", "verify", "release ", make_twice},
 	{"stray", "verify", "does not reach it", make_stray},
+	{"relies", "verify", "not found", make_relies},
+	{"bomb", "verify", "over the limit", make_bomb},
 	{"other-file", "check", "release: a release holds no such file", make_other_file},
 	{"no-xml", "check", "config.xml:1", make_no_xml},
 	{"laughs", "check", "config.xml:1", make_laughs},

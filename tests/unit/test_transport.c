@@ -12,6 +12,7 @@
 #include "repo_fixture.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 enum { RELEASES = 3, SOON = 20000 /* milliseconds, for what must not run out */ };
@@ -111,7 +112,7 @@ static void play(struct server *s)
 	struct buf out;
 	char *nothing = mem_new(PKTLINE_DATA_MAX, 1);
 
-	buf_init(&out, 1 << 20);
+	buf_init(&out, 8 << 20);
 	buf_put(&out, s->script->data, s->script->len);
 	nothing[0] = 2; /* the band of progress, which nobody reads */
 	if (give(s, &out) && s->answer && await_done(s)) {
@@ -482,6 +483,242 @@ static void test_too_many_objects(void **state)
 	}
 }
 
+/* --- bombs: packs made by hand --- */
+
+static void sha1_block(uint32_t h[static 5], const uint8_t *block)
+{
+	uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+
+	for (int i = 0; i < 16; i++)
+		w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
+		       (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+	for (int i = 16; i < 80; i++) {
+		uint32_t x = w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16];
+
+		w[i] = x << 1 | x >> 31;
+	}
+	for (int i = 0; i < 80; i++) {
+		uint32_t f = i < 20 ? (b & c) | (~b & d) : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+		static const uint32_t k[] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+		uint32_t next = (a << 5 | a >> 27) + f + e + k[i / 20] + w[i];
+
+		e = d;
+		d = c;
+		c = b << 30 | b >> 2;
+		b = a;
+		a = next;
+	}
+	h[0] += a;
+	h[1] += b;
+	h[2] += c;
+	h[3] += d;
+	h[4] += e;
+}
+
+/* Appends the SHA-1 of what is there (FIPS 180-4): a pack ends in it. */
+static void put_trailer(struct buf *pack)
+{
+	uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+	size_t n = pack->len, whole = n / 64 * 64;
+	uint8_t last[128] = {0};
+	size_t end = n - whole < 56 ? 64 : 128;
+
+	for (size_t i = 0; i < whole; i += 64)
+		sha1_block(h, pack->data + i);
+	memcpy(last, pack->data + whole, n - whole);
+	last[n - whole] = 0x80;
+	for (int i = 0; i < 8; i++)
+		last[end - 1 - (size_t)i] = (uint8_t)((uint64_t)n * 8 >> 8 * i);
+	for (size_t i = 0; i < end; i += 64)
+		sha1_block(h, last + i);
+	for (int i = 0; i < 5; i++)
+		buf_put_be32(pack, h[i]);
+}
+
+static void put_varint(struct buf *out, uint64_t n)
+{
+	for (; n >= 0x80; n >>= 7)
+		buf_put_u8(out, (uint8_t)(n | 0x80));
+	buf_put_u8(out, (uint8_t)n);
+}
+
+/* The header of an object that says to have SIZE bytes; BASE for a delta (7). */
+static void put_head(struct buf *pack, uint8_t type, uint64_t size, const git_oid *base)
+{
+	buf_put_u8(pack, (uint8_t)((size > 15 ? 0x80 : 0) | type << 4 | (size & 15)));
+	if (size > 15)
+		put_varint(pack, size >> 4);
+	if (base)
+		buf_put(pack, base->id, sizeof(base->id));
+}
+
+/* A zlib stream of stored blocks. */
+static void put_stored(struct buf *pack, const uint8_t *data, size_t n)
+{
+	uint32_t a = 1, b = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		a = (a + data[i]) % 65521;
+		b = (b + a) % 65521;
+	}
+	buf_put_be16(pack, 0x7801);
+	for (size_t at = 0, part; at < n; at += part) {
+		part = n - at < 65535 ? n - at : 65535;
+		buf_put_u8(pack, at + part == n);
+		buf_put_u8(pack, (uint8_t)part);
+		buf_put_u8(pack, (uint8_t)(part >> 8));
+		buf_put_u8(pack, (uint8_t)~part);
+		buf_put_u8(pack, (uint8_t)(~part >> 8));
+		buf_put(pack, data + at, part);
+	}
+	buf_put_be32(pack, b << 16 | a);
+}
+
+/* A delta that repeats its base of SIZE bytes so often, and SAYS what comes out. */
+static void put_repeats(struct buf *pack, const git_oid *base, size_t size, unsigned times, uint64_t says)
+{
+	struct buf delta;
+
+	buf_init(&delta, 4096);
+	put_varint(&delta, size);
+	put_varint(&delta, says);
+	for (unsigned i = 0; i < times; i++) {
+		buf_put_u8(&delta, 0xf0); /* copy, from 0, a size of three bytes */
+		for (int shift = 0; shift < 24; shift += 8)
+			buf_put_u8(&delta, (uint8_t)(size >> shift));
+	}
+	put_head(pack, 7, delta.len, base);
+	put_stored(pack, delta.data, delta.len);
+	buf_clear(&delta);
+}
+
+static void begin_pack(struct buf *pack, uint32_t objects)
+{
+	buf_init(pack, 4 << 20);
+	buf_puts(pack, "PACK");
+	buf_put_be32(pack, 2);
+	buf_put_be32(pack, objects);
+}
+
+static void put_pack(struct buf *reply, const struct buf *pack)
+{
+	pktline_printf(reply, "NAK\n");
+	for (size_t at = 0; at < pack->len;) {
+		size_t part = pack->len - at < 60000 ? pack->len - at : 60000;
+		struct buf line;
+
+		buf_init(&line, 1 << 16);
+		buf_put_u8(&line, 1);
+		buf_put(&line, pack->data + at, part);
+		pktline_put(reply, line.data, line.len);
+		buf_clear(&line);
+		at += part;
+	}
+	pktline_flush(reply);
+}
+
+static int is_unreadable(const git_oid *id, void *repo)
+{
+	struct oid oid = oid_from_git(id);
+	git_odb_object *object;
+	git_object_t type;
+	size_t size;
+	struct err err;
+
+	if (object_header(repo, &oid, &type, &size, &err) != 0)
+		return 0;
+	/* what is below the limit must be what it says */
+	if (object_body(repo, &oid, &object, &err) != 0)
+		return 0;
+	assert_int_equal(git_odb_object_size(object), size);
+	git_odb_object_free(object);
+	return 0;
+}
+
+/* A pack that libgit2 takes although an object lies about its size: whoever reads that object is told. */
+static void takes_lies(struct fixture *f, struct server *s, const struct oid *tip)
+{
+	struct repo *repo = client_new(f, "victim.git", NULL);
+	struct oid got;
+	struct err why;
+
+	if (fetch(s, repo, SOON, &got, &why) == 0)
+		assert_int_equal(git_odb_foreach(repo_odb(repo), is_unreadable, repo), 0);
+	must_fail(pack_check_reachable(repo, tip, NULL, err), ERR_CORRUPT, "not found");
+	repo_free(repo);
+	sh(f->folder, "rm -rf victim.git");
+}
+
+static void refuses_pack(struct fixture *f, struct server *s, const struct oid *tip, struct buf *take_pack,
+			 const char *words)
+{
+	struct buf script, reply;
+
+	put_trailer(take_pack);
+	advertise(s, &script, &reply, tip);
+	buf_clear(&reply);
+	buf_init(&reply, 8 << 20);
+	put_pack(&reply, take_pack);
+	if (words)
+		must_not_fetch(f, s, SOON, ERR_NONE, words);
+	else
+		takes_lies(f, s, tip);
+	buf_clear(&script);
+	buf_clear(&reply);
+	buf_clear(take_pack);
+}
+
+enum { BASE = 1 << 20, TIMES = 15 };
+
+/* Without that option libgit2 unpacks it first; verify refuses it then. */
+#if defined(HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE) && HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE
+#define OVERLY_LARGE "overly large object"
+#else
+#define OVERLY_LARGE NULL
+#endif
+
+static void test_bombs(void **state)
+{
+	struct fixture *f = *state;
+	struct oid chain[RELEASES];
+	uint8_t *zeros = mem_new(BASE * TIMES, 1);
+	git_oid base, larger;
+	struct buf pack;
+	struct server s;
+	struct rusage before, after;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+	start(f, &s, chain);
+	s.silent = true;
+	assert_int_equal(git_odb_hash(&base, zeros, BASE, GIT_OBJECT_BLOB), 0);
+	assert_int_equal(git_odb_hash(&larger, zeros, BASE * TIMES, GIT_OBJECT_BLOB), 0);
+	/* what it says */
+	begin_pack(&pack, 1);
+	put_head(&pack, 3, 1ull << 40, NULL);
+	put_stored(&pack, zeros, 10);
+	refuses_pack(f, &s, chain, &pack, NULL);
+	begin_pack(&pack, 1);
+	put_head(&pack, 3, 10, NULL);
+	put_stored(&pack, zeros, BASE);
+	refuses_pack(f, &s, chain, &pack, NULL);
+	/* what a delta says */
+	begin_pack(&pack, 2);
+	put_head(&pack, 3, BASE, NULL);
+	put_stored(&pack, zeros, BASE);
+	put_repeats(&pack, &base, BASE, TIMES, 1ull << 40);
+	refuses_pack(f, &s, chain, &pack, "failed to apply delta");
+	/* and what deltas upon each other really are: 2 GB */
+	begin_pack(&pack, 3);
+	put_head(&pack, 3, BASE, NULL);
+	put_stored(&pack, zeros, BASE);
+	put_repeats(&pack, &base, BASE, TIMES, BASE * TIMES);
+	put_repeats(&pack, &larger, BASE * TIMES, 140, (uint64_t)BASE * TIMES * 140);
+	refuses_pack(f, &s, chain, &pack, OVERLY_LARGE);
+	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+	assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, 512 << 10);
+	free(zeros);
+}
+
 /* A good pack, of which the branch that was promised is no part; and a good one that is cut or bent. */
 static void test_other_pack(void **state)
 {
@@ -554,6 +791,7 @@ int main(void)
 		repo_test(test_garbage),
 		repo_test(test_endless),
 		repo_test(test_too_many_objects),
+		repo_test(test_bombs),
 		repo_test(test_other_pack),
 		repo_test(test_dead),
 	};
