@@ -275,8 +275,14 @@ json_t *show_nodes(struct serve *serve)
 	struct registry *registry = serve_registry(serve);
 	json_t *out = json_array();
 
-	for (size_t i = 0; i < registry_count(registry); i++)
-		(void)json_array_append_new(out, node_json(serve, registry_at(registry, i))); /* only out of memory */
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		const struct node *node = registry_at(registry, i);
+		json_t *row = node_json(serve, node);
+
+		/* both only out of memory */
+		(void)json_object_set_new(row, "drift", json_integer(strtoll(node_said(node, "drift"), NULL, 10)));
+		(void)json_array_append_new(out, row);
+	}
 	return out;
 }
 

@@ -60,6 +60,9 @@
 #define WAIT_CHILD 60000u		/* a template: six times its processor time, for a busy machine */
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
 #define WAIT_LOCK 1000u			/* for the lock of a home */
+#define WAIT_HEAL 200u			/* hint to look: what an editor or a script does is one change */
+#define WAIT_HEAL_MAX 30000u		/* between looks when each of many finds something: it doubles up to this */
+#define WAIT_POLL 5000u			/* between looks where there are no watches to be had */
 #define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
 
 /* --- status and metrics --- */

@@ -8,6 +8,7 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "node/heal.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ struct activation {
 	struct oid release, source;
 	uint64_t sequence;
 	char *record; /* what run/ is to say */
+	bool mended;  /* the revision was not as it must be, and was made anew */
+	struct expected *expected; /* what it and its plain copy must hold; NULL: not known */
 };
 
 /* "REVISION BOOT-ID\n", a new string. */
@@ -69,6 +72,7 @@ static void activation_end(struct activation *activation)
 		cycle_activated(runtime, activation->name, false);
 	runtime->activation = NULL;
 	runtime->unclean = true;
+	expected_free(activation->expected);
 	free(activation->record);
 	free(activation->plain);
 	free(activation);
@@ -88,10 +92,8 @@ static void on_clean_work(void *arg)
 	plain_clean(&((struct runtime *)arg)->plain);
 }
 
-static void on_clean_done(void *arg)
+void clean_done(struct runtime *runtime)
 {
-	struct runtime *runtime = arg;
-
 	runtime->busy--;
 	runtime->cleaning = false;
 	if (runtime->look_again && !runtime->stopping) {
@@ -100,6 +102,11 @@ static void on_clean_done(void *arg)
 	}
 	cycle_consider(runtime);
 	runtime_release(runtime);
+}
+
+static void on_clean_done(void *arg)
+{
+	clean_done(arg);
 }
 
 void clean_later(struct runtime *runtime)
@@ -217,11 +224,21 @@ static void activation_failed(struct activation *activation, const char *step, c
 	activation_end(activation);
 }
 
+/* Nothing but what is known of it. */
+static void activation_unchanged(struct activation *activation)
+{
+	heal_expect(activation->runtime, activation->expected);
+	activation->expected = NULL;
+	activation_end(activation);
+}
+
 static void activation_done(struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
+	heal_expect(runtime, activation->expected);
+	activation->expected = NULL;
 	if (activation->refresh) {
 		log_notice("activate", activation->name, "its plain copy was renewed");
 		activation_end(activation);
@@ -411,18 +428,21 @@ static void on_work(void *arg)
 	struct activation *activation = arg;
 	struct revision revision;
 
-	activation->rc = revision_read(activation->runtime->home, activation->name, &activation->known,
-				       &revision, &activation->err);
+	activation->rc = mend_revision(activation->runtime->home, activation->name, &activation->known,
+				       &revision, &activation->mended, &activation->err);
 	if (activation->rc != 0)
 		return;
+	activation->expected = expected_new(&revision);
 	activation->release = revision.oid;
 	activation->source = revision.release.source;
 	activation->sequence = revision.release.sequence;
 	activation->settings = settings_of_slice(&revision.files);
 	activation->record = record_text(activation->name);
 	activation->rc = plain_prepare(&activation->runtime->plain, &revision.files, &activation->plain,
-				       &activation->same, &activation->err);
+				       &activation->same, &activation->expected->plain, &activation->err);
 	activation->unready = activation->rc != 0;
+	if (activation->plain)
+		activation->expected->plain_path = text_copy(activation->plain);
 	revision_clear(&revision);
 }
 
@@ -449,6 +469,11 @@ static void on_done(void *arg)
 	const struct state_entry *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
 
 	runtime->busy--;
+	if (activation->mended)
+		heal_drift(runtime, activation->name, "was damaged, and is restored");
+	/* what a cycle swapped to verified when it was staged */
+	if (activation->rc != 0 && !activation->unready && !runtime->cycle)
+		heal_drift(runtime, "var/node/current", activation->err.text);
 	if (runtime->stopping || is_overtaken(activation))
 		activation_end(activation);
 	else if (activation->rc != 0 && put_off(activation))
@@ -460,7 +485,7 @@ static void on_done(void *arg)
 	else if (burnt)
 		activation_failed(activation, burnt_step(burnt), burnt->reason ? burnt->reason : "it is burnt");
 	else if (activation->refresh && (activation->same || !activation->plain))
-		activation_end(activation); /* nothing changed */
+		activation_unchanged(activation);
 	else
 		publish_plain(activation);
 }
@@ -484,7 +509,9 @@ void activate_look(struct runtime *runtime)
 	if (revision_current(runtime->home, name, &err) != 0) {
 		if (err.code == ERR_GONE && !runtime->active[0] && !runtime->state.active[0])
 			return;
-		log_error("watch", runtime->name, "the local copy was moved away: %s", err.text);
+		if (runtime->swapping)
+			return; /* it is on its way back */
+		heal_drift(runtime, "var/node/current", err.text);
 		swap_back(runtime, "");
 		return;
 	}

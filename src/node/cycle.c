@@ -4,6 +4,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "node/heal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -48,6 +49,9 @@ static void cycle_end(struct cycle *cycle)
 
 	runtime->cycle = NULL;
 	runtime->unclean |= cycle->plain != NULL;
+	/* what could not be restored may be by now */
+	if (cycle->refill)
+		heal_hint(runtime, HEAL_COPY | HEAL_REPLICA);
 	cycle_free(cycle);
 	cycle_consider(runtime);
 	clean_later(runtime);
@@ -119,13 +123,14 @@ static void cycle_fail(struct cycle *cycle, const char *step, const struct err *
 static void cycle_accepted(struct cycle *cycle)
 {
 	struct runtime *runtime = cycle->runtime;
+	bool again = cycle->refill && node_state_accepted(&runtime->state, &cycle->target);
 	struct state_entry *entry;
 
 	runtime->state.chain = cycle->chain;
 	entry = node_state_note(&runtime->state, &cycle->target);
 	entry->sequence = cycle->release.sequence;
 	entry->source = cycle->release.source;
-	if (entry->verdict != VERDICT_ACTIVE && entry->verdict != VERDICT_BURNT)
+	if (!again && entry->verdict != VERDICT_ACTIVE && entry->verdict != VERDICT_BURNT)
 		entry_verdict(entry, VERDICT_ACCEPTED, "", NULL);
 	cycle->known = runtime->state;
 	/* what was accepted must be on the disk before anything follows from it */
@@ -135,7 +140,7 @@ static void cycle_accepted(struct cycle *cycle)
 
 static void cycle_next(struct cycle *cycle)
 {
-	if (++cycle->step == STEP_COUNT) {
+	if (++cycle->step == STEP_COUNT || (cycle->refill && cycle->step > STEP_VERIFY)) {
 		cycle->runtime->retries = 0;
 		cycle_end(cycle);
 		return;
@@ -229,16 +234,35 @@ static bool wanted(struct runtime *runtime)
 	return !chain->has_accepted || runtime->head_sequence >= chain->sequence;
 }
 
+/* Whether the replica was lost and the admin has all of it. */
+static bool refill_wanted(struct runtime *runtime)
+{
+	const struct chain_state *chain = &runtime->state.chain;
+	const struct refusal *refusal = &runtime->refusal;
+
+	if (!atomic_load(&runtime->replica_lost) || !runtime->head_known || !chain->has_accepted ||
+	    runtime->head_sequence < chain->sequence)
+		return false;
+	/* what does not even verify is not what was lost */
+	return !refusal->sequence || !oid_equal(&refusal->release, &runtime->head) ||
+	       (strcmp(refusal->step, "fetch") != 0 && strcmp(refusal->step, "verify") != 0);
+}
+
 void cycle_consider(struct runtime *runtime)
 {
 	struct cycle *cycle;
+	bool take;
 
 	/* an activation under way may burn the very release */
 	if (runtime->cycle || runtime->cleaning || runtime->stopping || runtime->activation ||
-	    runtime->swapping || uv_is_active((uv_handle_t *)&runtime->retry) || !wanted(runtime))
+	    runtime->swapping || uv_is_active((uv_handle_t *)&runtime->retry))
+		return;
+	take = wanted(runtime);
+	if (!take && !refill_wanted(runtime))
 		return;
 	cycle = mem_new(1, sizeof(*cycle));
 	cycle->runtime = runtime;
+	cycle->refill = !take;
 	cycle->asked = cycle->target = runtime->head;
 	cycle->chain = runtime->state.chain;
 	cycle->known = runtime->state;

@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "node/heal.h"
 #include "node/quarantine.h"
 #include "repo/git.h"
 
@@ -37,13 +38,21 @@ static void on_work(void *arg)
 {
 	struct cycle *cycle = arg;
 
+	const struct home *home = cycle->runtime->home;
+	struct chain_state have = cycle->chain;
+
 	cycle->err = (struct err){0};
-	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &cycle->quarantine, &cycle->err);
+	/* of a replica that was lost all is fetched; it must descend from the accepted release all the same */
+	cycle->whole = have.has_accepted && !replica_has(home, &have);
+	have.has_accepted &= !cycle->whole;
+	cycle->rc = quarantine_make(home, &have, &cycle->quarantine, &cycle->err);
 	if (cycle->rc == 0)
 		cycle->rc = transport_fetch(cycle->quarantine, cycle->chain.role, cycle->fd, WAIT_FETCH,
 					    &cycle->target, &cycle->err);
 	(void)close(cycle->fd); /* the pump sees the end of it */
 	cycle->fd = -1;
+	if (cycle->rc != 0 && !cycle->whole && replica_suspect(home, &cycle->chain, &cycle->err))
+		heal_replica_lost(cycle->runtime);
 }
 
 static void on_done(void *arg)
@@ -59,7 +68,8 @@ void fetch_step(struct cycle *cycle)
 	struct runtime *runtime = cycle->runtime;
 	struct err err;
 
-	if (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target)) {
+	if (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target) &&
+	    !atomic_load(&runtime->replica_lost)) {
 		cycle_step_done(cycle, 0, NULL); /* the replica has it */
 		return;
 	}

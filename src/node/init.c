@@ -10,6 +10,7 @@
 #include "core/fs.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "node/heal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -188,21 +189,53 @@ static int slice_init(const struct given *given, const char *role, struct start 
 	return rc;
 }
 
-/* The last configuration, if it verifies; what does not is told, and the admin's next release mends it. */
+/* Another hand took the last configuration, or damaged it: from the replica, else an older one that was good. */
+static void mend_last(const struct home *home, const char *name, struct start *start)
+{
+	struct err why;
+	bool older = false;
+	int rc = -1;
+
+	/* one of etc/init comes from there */
+	if (text_starts(name, "init-"))
+		return;
+	if (*name)
+		rc = mend_read(home, name, &start->state, &start->revision, &why);
+	if (rc != 0) {
+		older = true;
+		rc = mend_older(home, name, &start->state, &start->revision, &why);
+	}
+	if (rc != 0)
+		return;
+	start->has_revision = start->mended = true;
+	memcpy(start->state.active, start->revision.name, sizeof(start->state.active));
+	log_warning("init", start->revision.name, older ? "an older one that was good is served instead"
+							: "restored from the replica");
+}
+
+/* The last configuration, if it verifies; what does not is told and mended, here or by the admin's next release. */
 static int find_last(const struct home *home, struct start *start, struct err *err)
 {
 	char name[REVISION_NAME_MAX];
+	struct err link = {.code = ERR_NONE};
 
-	if (revision_current(home, name, err) == 0 &&
-	    revision_read(home, name, &start->state, &start->revision, err) == 0) {
+	if (revision_current(home, name, &link) != 0) {
+		if (link.code == ERR_GONE && !start->state.active[0])
+			return 0;
+		log_error("init", "current", "moved away by another hand: %s", link.text);
+		memcpy(name, start->state.active, sizeof(name));
+		start->mended = true;
+	}
+	if (revision_read(home, name, &start->state, &start->revision, err) == 0) {
 		start->has_revision = true;
 		return 0;
 	}
-	if (err->code == ERR_GONE)
-		return 0;
-	if (err->code != ERR_CORRUPT && err->code != ERR_REFUSED)
+	start->mended = false;
+	if (err->code != ERR_CORRUPT && err->code != ERR_REFUSED && err->code != ERR_GONE &&
+	    err->code != ERR_DENIED)
 		return -1;
 	log_error("init", "current", "the last configuration is unusable: %s", err->text);
+	mend_last(home, name, start);
 	return 0;
 }
 
@@ -335,6 +368,32 @@ static int take_init(const struct home *home, const struct runtime_options *opti
 	return 0;
 }
 
+static void chain_keys(struct chain_state *chain, const struct keystore *keystore)
+{
+	memcpy(chain->cluster_id, keystore->cluster_id, CLUSTER_ID_SIZE);
+	chain->key_count = keystore->release_count;
+	memcpy(chain->keys, keystore->release_public, sizeof(chain->keys));
+}
+
+/* What a state that is lost said, as far as it can be told from the rest. */
+static int recover(const struct home *home, const struct runtime_options *options, struct start *start,
+		   struct given *given, struct err *err)
+{
+	struct chain_state chain = {.has_accepted = false};
+
+	if (!given->keystore)
+		return 0;
+	memcpy(chain.role, options->role, strlen(options->role) + 1);
+	chain_keys(&chain, given->keystore);
+	if (!recover_state(home, &chain, &start->state))
+		return 0;
+	start->rebuilt = true;
+	/* the cluster as the last release has it may be newer than the file that a first start was given */
+	if (!options->cluster)
+		cluster_digest(&given->cluster, start->state.init_digest);
+	return find_last(home, start, err);
+}
+
 static int find_all(const struct home *home, const struct runtime_options *options, struct start *start,
 		    struct given *given, struct err *err)
 {
@@ -344,6 +403,8 @@ static int find_all(const struct home *home, const struct runtime_options *optio
 		return -1;
 	if (take_init(home, options, start, given, err) != 0 ||
 	    match_cluster(home, start, options, given->keystore, err) != 0)
+		return -1;
+	if (!start->state.known && !start->anew && recover(home, options, start, given, err) != 0)
 		return -1;
 	if ((!start->has_revision || options->force_reload) && given->doc &&
 	    slice_init(given, options->role, start, err) != 0)
@@ -367,9 +428,7 @@ static void begin_state(struct start *start, const char *role)
 	}
 	if (!start->keystore || chain->has_accepted)
 		return;
-	memcpy(chain->cluster_id, start->keystore->cluster_id, CLUSTER_ID_SIZE);
-	chain->key_count = start->keystore->release_count;
-	memcpy(chain->keys, start->keystore->release_public, sizeof(chain->keys));
+	chain_keys(chain, start->keystore);
 }
 
 /* A secret that cannot be used stops a first start; later what is there is kept and served. */
@@ -399,8 +458,10 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 		rc = node_state_load(&out->state, home, err);
 	if (rc == 0 && out->state.known) {
 		out->before = node_state_format(&out->state);
-	} else if (rc != 0 && err->code == ERR_CORRUPT && options->force_reload) {
-		forget(out, "the state is damaged");
+	} else if (rc != 0 && err->code == ERR_CORRUPT) {
+		log_error("init", "state", "%s", err->text);
+		if (options->force_reload)
+			forget(out, "the state is damaged");
 		rc = 0;
 	}
 	if (rc == 0)

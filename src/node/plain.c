@@ -234,10 +234,17 @@ static char *random_name(const char *prefix)
 /* Who may read the folder or file FD besides this user. */
 static int share(const struct plain *plain, int fd, mode_t mode, struct err *err)
 {
-	if (plain->shared && fchown(fd, (uid_t)-1, plain->group) != 0)
+	struct stat st;
+
+	/* what is so already is not touched: the copy is watched */
+	if (plain->shared)
+		mode |= (mode & 0500) >> 3;
+	if (fstat(fd, &st) != 0)
+		return err_sys(err, "the plain copy");
+	if (plain->shared && st.st_gid != plain->group && fchown(fd, (uid_t)-1, plain->group) != 0)
 		return err_sys(err, "the plain copy cannot be given to group %u",
 			       (unsigned)plain->group);
-	if (fchmod(fd, plain->shared ? mode | (mode & 0500) >> 3 : mode) != 0)
+	if ((st.st_mode & 0777) != mode && fchmod(fd, mode) != 0)
 		return err_sys(err, "the plain copy");
 	return 0;
 }
@@ -414,22 +421,22 @@ static int write_copy(int base, const struct fileset *set, char **out, struct er
 	return rc;
 }
 
-static bool holds(int base, const char *name, const struct fileset *set)
+/* Modes are set right later. */
+static bool holds(int base, const char *name, const struct manifest *manifest)
 {
-	struct fileset other = {.count = 0};
+	struct err err = {.code = ERR_NONE};
 	bool same = false;
 	int fd = -1;
 
 	if (fs_open_dir(base, name, &fd, NULL) == 0)
-		same = fileset_read_dir(&other, fd, NULL) == 0 && fileset_equal(&other, set);
+		same = manifest_check(manifest, fd, &err) == 0 || err.code == ERR_DENIED;
 	if (fd >= 0)
 		(void)close(fd); /* only read */
-	wipe(&other);
 	return same;
 }
 
 /* A complete copy with just this content, a new string, or NULL. CURRENT is looked at first. */
-static char *find_copy(int base, const char *current, const struct fileset *set)
+static char *find_copy(int base, const char *current, const struct manifest *set)
 {
 	int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -448,17 +455,19 @@ static char *find_copy(int base, const char *current, const struct fileset *set)
 }
 
 int plain_prepare(const struct plain *plain, const struct fileset *files, char **path,
-		  bool *is_current, struct err *err)
+		  bool *is_current, struct manifest *made, struct err *err)
 {
 	struct fileset set = {.count = 0};
+	struct manifest manifest = {.shared = plain->shared, .group = plain->group};
 	char *base_path = NULL, *name = NULL, current[128] = "";
 	int base = -1, rc = compose(plain, files, &set, err);
 
 	if (rc == 0)
 		rc = open_base(plain, &base_path, &base, err);
 	if (rc == 0 && base >= 0) {
+		manifest_of(&set, &manifest);
 		current_name(plain, base_path, current, sizeof(current));
-		name = find_copy(base, current, &set);
+		name = find_copy(base, current, &manifest);
 		if (!name)
 			rc = write_copy(base, &set, &name, err);
 		if (rc == 0)
@@ -468,6 +477,11 @@ int plain_prepare(const struct plain *plain, const struct fileset *files, char *
 		*path = name ? text_format("%s/%s", base_path, name) : NULL;
 		*is_current = name && strcmp(name, current) == 0;
 	}
+	if (rc == 0 && made) {
+		*made = manifest; /* moved to the caller */
+		manifest = (struct manifest){.entries = NULL};
+	}
+	manifest_clear(&manifest);
 	if (base >= 0)
 		(void)close(base); /* a folder */
 	free(name);

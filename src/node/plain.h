@@ -14,6 +14,7 @@
 #include "core/fileset.h"
 #include "core/home.h"
 #include "core/text.h"
+#include "node/manifest.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -50,10 +51,11 @@ int plain_check(const struct plain *plain, const struct fileset *files, struct e
 /*
  * Makes the plain copy of the slice FILES, complete, but for the link; one that is there with just
  * this content is taken. PATH becomes its folder (free), or NULL where there is no memory file
- * system; IS_CURRENT whether run/current leads to it.
+ * system; IS_CURRENT whether run/current leads to it. MADE (may be NULL) becomes what it holds, if
+ * there is one.
  */
 int plain_prepare(const struct plain *plain, const struct fileset *files, char **path,
-		  bool *is_current, struct err *err);
+		  bool *is_current, struct manifest *made, struct err *err);
 /* run/current leads to PATH, of plain_prepare: one rename. NULL: the link goes. */
 int plain_publish(const struct plain *plain, const char *path, struct err *err);
 /* Removes every copy but the one run/current leads to. */

@@ -261,7 +261,7 @@ static int move_packs(const struct home *home, struct err *err)
 }
 
 /* By a lock file, as git does it; nobody else writes here, so one that is there is left from a kill. */
-static int move_branch(const struct home *home, const char *role, const struct oid *tip, struct err *err)
+int quarantine_branch(const struct home *home, const char *role, const struct oid *tip, struct err *err)
 {
 	char *ref = text_format(REPLICA "/refs/heads/%s", role), *lock = text_format("%s.lock", ref);
 	char hex[OID_HEX_SIZE + 1];
@@ -269,7 +269,11 @@ static int move_branch(const struct home *home, const char *role, const struct o
 
 	(void)oid_hex(tip, hex);
 	memcpy(hex + OID_HEX, "\n", 2);
-	if (unlinkat(home->var_fd, lock, 0) != 0 && errno != ENOENT)
+	rc = fs_make_dirs(home->var_fd, REPLICA "/refs/heads", 0700, err);
+	/* a folder in its place is not ours */
+	if (rc == 0 && unlinkat(home->var_fd, ref, AT_REMOVEDIR) != 0 && errno != ENOTDIR && errno != ENOENT)
+		rc = fs_remove_tree(home->var_fd, ref, err);
+	if (rc == 0 && unlinkat(home->var_fd, lock, 0) != 0 && errno != ENOENT)
 		rc = err_sys(err, "%s", lock);
 	if (rc == 0)
 		rc = fs_write_new(home->var_fd, lock, hex, strlen(hex), 0600, err);
@@ -284,7 +288,7 @@ int quarantine_release(const struct home *home, const char *role, const struct o
 {
 	int rc = move_packs(home, err);
 
-	return rc == 0 ? move_branch(home, role, tip, err) : rc;
+	return rc == 0 ? quarantine_branch(home, role, tip, err) : rc;
 }
 
 int quarantine_remove(const struct home *home, struct err *err)

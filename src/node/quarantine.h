@@ -19,6 +19,8 @@ int quarantine_make(const struct home *home, const struct chain_state *chain, st
  * is there for people, what counts is the node's state, so it is whole after a crash but not synced.
  */
 int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err);
+/* Moves the replica's branch, as quarantine_release does. */
+int quarantine_branch(const struct home *home, const char *role, const struct oid *tip, struct err *err);
 /* Removes what a kill left. */
 int quarantine_remove(const struct home *home, struct err *err);
 /* Opens the replica; made if it is not there. */

@@ -4,6 +4,7 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "node/heal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 {
 	const struct chain_state *chain = &runtime->state.chain;
 	const struct refusal *refusal = &runtime->refusal;
+	unsigned drift = atomic_load(&runtime->drift);
 	char hex[OID_HEX_SIZE];
 
 	control_add(message, "name", runtime->name);
@@ -68,6 +70,8 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 		control_add(message, "deployed", runtime->active);
 		control_add_number(message, "sequence", runtime->active_sequence);
 	}
+	if (drift)
+		control_add_number(message, "drift", drift);
 	if (refusal->sequence) {
 		control_add(message, "rejected-release", oid_hex(&refusal->release, hex));
 		control_add_number(message, "rejected-sequence", refusal->sequence);
@@ -138,6 +142,8 @@ static void on_done(void *arg)
 
 	runtime->saving = false;
 	runtime->unsaved = saving->rc != 0;
+	if (saving->rc == 0)
+		heal_saved(runtime, saving->state);
 	if (saving->rc != 0 && !waiter) {
 		log_error("report", runtime->name, "written again later: %s", saving->err.text);
 		retry_later(runtime);
@@ -207,14 +213,14 @@ json_t *runtime_status(const struct runtime *runtime)
 					    "lastContact", time_json(link_contact(runtime->link)))
 				: json_null();
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:n, s:o, s:i, s:s}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:n, s:o, s:I, s:s}", "name",
 			 runtime->name, "role", runtime->state.chain.role, "nodeState",
 			 words[runtime->word].word, "isReady", serving, "isServing", serving,
 			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
 			 "sequence", (json_int_t)runtime->active_sequence, "source",
 			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
-			 "admin", admin, "held", "rejected", refusal_json(&runtime->refusal), "drift", 0,
-			 "version", PACKAGE_VERSION);
+			 "admin", admin, "held", "rejected", refusal_json(&runtime->refusal), "drift",
+			 (json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
 }
 
 json_t *runtime_log(const struct runtime *runtime)

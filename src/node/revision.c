@@ -28,6 +28,22 @@ void revision_init_name(const struct fileset *files, char out[static REVISION_NA
 	(void)snprintf(out, REVISION_NAME_MAX, INIT_PREFIX "%s", digest_hex(digest, hex)); /* fits */
 }
 
+/* TEMPORARY takes the place of NAME, and what was there is removed. */
+static int put_in_place(int revisions, const char *temporary, const char *name, struct err *err)
+{
+	if (renameat2(revisions, temporary, revisions, name, RENAME_EXCHANGE) == 0) {
+		if (fs_sync(revisions, ".", err) != 0)
+			return -1;
+		return fs_remove_tree(revisions, temporary, err);
+	}
+	/* nothing is there, or the file system cannot do it */
+	if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
+		return err_sys(err, "%s", name);
+	if (fs_remove_tree(revisions, name, err) != 0)
+		return -1;
+	return renameat(revisions, temporary, revisions, name) == 0 ? 0 : err_sys(err, "%s", name);
+}
+
 /* Writes all of it into a new folder beside, and gives it its name last. */
 static int write_folder(int revisions, const char *name, const struct fileset *files, const void *raw,
 			size_t raw_size, struct err *err)
@@ -43,8 +59,8 @@ static int write_folder(int revisions, const char *name, const struct fileset *f
 		rc = fs_write_new(fd, RELEASE_FILE, raw, raw_size, 0600, err);
 	if (rc == 0)
 		rc = fileset_write_dir(files, fd, err);
-	if (rc == 0 && renameat(revisions, temporary, revisions, name) != 0)
-		rc = err_sys(err, "%s", name);
+	if (rc == 0)
+		rc = put_in_place(revisions, temporary, name, err);
 	if (rc == 0)
 		rc = fs_sync(revisions, ".", err);
 	if (fd >= 0)
@@ -60,9 +76,6 @@ int revision_write(const struct home *home, const char *name, const struct files
 
 	if (rc == 0)
 		rc = fs_open_dir(home->var_fd, REVISIONS, &revisions, err);
-	/* one that is there was found unsound, or it would not be written again */
-	if (rc == 0)
-		rc = fs_remove_tree(revisions, name, err);
 	if (rc == 0)
 		rc = write_folder(revisions, name, files, raw, raw_size, err);
 	if (revisions >= 0)
@@ -87,7 +100,8 @@ static int take_release(struct revision *revision, struct err *err)
 	if (!oid_equal(&oid, &revision->oid))
 		return err_set(err, ERR_CORRUPT, "its signed release is another one");
 	free(files->files[at].path);
-	free(files->files[at].data);
+	revision->raw = files->files[at].data;
+	revision->raw_size = files->files[at].size;
 	memmove(files->files + at, files->files + at + 1, (files->count - at - 1) * sizeof(*files->files));
 	files->count--;
 	return 0;
@@ -127,6 +141,7 @@ int revision_read(const struct home *home, const char *name, const struct node_s
 {
 	struct revision revision = {.is_init = text_starts(name, INIT_PREFIX)};
 	char *path = text_format(REVISIONS "/%s", name);
+	struct stat st;
 	int fd = -1, rc = 0;
 
 	if (strlen(name) >= sizeof(revision.name) || strchr(name, '/') ||
@@ -135,6 +150,8 @@ int revision_read(const struct home *home, const char *name, const struct node_s
 	if (rc == 0) {
 		memcpy(revision.name, name, strlen(name) + 1);
 		rc = fs_open_dir(home->var_fd, path, &fd, err);
+		if (rc != 0 && fstatat(home->var_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+			err->code = ERR_CORRUPT; /* whatever else was put there */
 	}
 	if (rc == 0)
 		rc = fileset_read_dir(&revision.files, fd, err);
@@ -154,13 +171,17 @@ void revision_clear(struct revision *revision)
 {
 	release_clear(&revision->release);
 	fileset_clear(&revision->files);
+	free(revision->raw);
 	*revision = (struct revision){0};
 }
 
 int revision_current(const struct home *home, char out[static REVISION_NAME_MAX], struct err *err)
 {
 	char target[sizeof("revisions/") + REVISION_NAME_MAX];
+	struct stat st;
 
+	if (fstatat(home->var_fd, CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode))
+		return err_set(err, ERR_CORRUPT, "%s/" CURRENT " is no link any more", home->var);
 	if (fs_read_link(home->var_fd, CURRENT, target, sizeof(target), err) != 0) {
 		if (err->code != ERR_GONE && err->code != ERR_REFUSED)
 			err->code = ERR_CORRUPT; /* a file or folder in its place */
@@ -175,7 +196,14 @@ int revision_current(const struct home *home, char out[static REVISION_NAME_MAX]
 int revision_swap(const struct home *home, const char *name, struct err *err)
 {
 	char *target = text_format("revisions/%s", name);
-	int rc = fs_swap_link(home->var_fd, CURRENT, target, err); /* the point of no return */
+	struct stat st;
+	int rc = 0;
+
+	/* a folder that another hand put there is in the way of the rename */
+	if (fstatat(home->var_fd, CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		rc = fs_remove_tree(home->var_fd, CURRENT, err);
+	if (rc == 0)
+		rc = fs_swap_link(home->var_fd, CURRENT, target, err); /* the point of no return */
 
 	free(target);
 	return rc;

@@ -20,9 +20,14 @@ struct revision {
 	struct oid oid;
 	struct release release;
 	struct fileset files; /* without the file `release` */
+	uint8_t *raw;	      /* that file: the signed commit; NULL: from etc/init */
+	size_t raw_size;
 };
 
-/* Writes a revision and syncs it; fine if a sound one of that name is there. RAW is NULL for one from etc/init. */
+/*
+ * Writes a revision and syncs it, in the place of whatever has that name, at once where the file system can exchange two names:
+ * a service may read there. RAW is NULL for one from etc/init.
+ */
 int revision_write(const struct home *home, const char *name, const struct fileset *files, const void *raw,
 		   size_t raw_size, struct err *err);
 /*

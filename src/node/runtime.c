@@ -3,11 +3,14 @@
 
 #include "core/fs.h"
 #include "core/log.h"
+#include "node/heal.h"
 #include "node/quarantine.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NODE_KEY "node/node.key"
 
@@ -101,6 +104,20 @@ static int settle_init(const struct home *home, const struct start *start, struc
 	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
 }
 
+/* A last configuration that was made anew, or that current does not lead to any more. */
+static int settle_mended(const struct home *home, const struct start *start, struct err *err)
+{
+	struct revision there;
+	struct err unsound;
+	int rc = 0;
+
+	if (revision_read(home, start->revision.name, &start->state, &there, &unsound) == 0)
+		revision_clear(&there);
+	else
+		rc = mend_write(home, &start->revision, err);
+	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
+}
+
 /* Removes what a kill left; nothing runs yet. */
 static int clean(const struct home *home, const struct start *start, struct err *err)
 {
@@ -130,6 +147,8 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 	free(text);
 	if (rc == 0 && start->from_init)
 		rc = settle_init(home, start, err);
+	if (rc == 0 && start->mended && !start->from_init && settle_mended(home, start, &left) != 0)
+		log_error("init", start->revision.name, "cannot be restored now: %s", left.text);
 	/* nor must anything be removed for it to serve */
 	if (rc == 0 && clean(home, start, &left) != 0)
 		log_warning("init", home->var, "what a stop left cannot be removed now: %s", left.text);
@@ -193,15 +212,23 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	memcpy(runtime->name, options->name, strlen(options->name) + 1);
 	(void)uv_timer_init(loop, &runtime->retry); /* never fails */
 	runtime->retry.data = runtime;
-	runtime->handles = 1;
+	(void)uv_timer_init(loop, &runtime->poll); /* never fails */
+	runtime->poll.data = runtime;
+	runtime->handles = 2;
 	rc = settle(home, &start, err);
+	if ((start.before || start.rebuilt) &&
+	    faccessat(home->var_fd, NODE_KEY, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		log_warning("init", runtime->name, "its key is gone: it is another node for the admin from here on");
 	if (rc == 0)
 		rc = static_key_load(home->var_fd, NODE_KEY, &runtime->key, err);
+	/* what the start found and restored */
+	atomic_init(&runtime->drift, (unsigned)start.rebuilt + (unsigned)start.mended);
 	take_start(runtime, &start);
 	start_clear(&start);
 	runtime->tidy = replica_tidy(loop, home);
+	heal_start(runtime);
 	if (rc == 0)
-		rc = watch_start(runtime, err);
+		watch_start(runtime);
 	if (rc != 0) {
 		runtime_stop(runtime);
 		return -1;
@@ -315,6 +342,7 @@ void runtime_release(struct runtime *runtime)
 	keyring_free(runtime->ring);
 	static_key_free(runtime->key);
 	free(runtime->record);
+	heal_free(runtime->heal);
 	free(runtime);
 }
 
@@ -338,6 +366,9 @@ void runtime_stop(struct runtime *runtime)
 	tidy_free(runtime->tidy);
 	runtime->tidy = NULL;
 	inotify_free(runtime->watch);
+	runtime->watch = NULL;
+	heal_stop(runtime);
+	uv_close((uv_handle_t *)&runtime->poll, on_timer_close);
 	health_stop(runtime);
 	uv_close((uv_handle_t *)&runtime->retry, on_timer_close);
 }

@@ -30,5 +30,5 @@ int stage_step(struct cycle *cycle, struct err *err)
 	if (make_revision(cycle, err) != 0)
 		return -1;
 	return plain_prepare(&cycle->runtime->plain, &cycle->files, &cycle->plain, &is_current,
-			     err);
+			     NULL, err);
 }

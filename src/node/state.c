@@ -268,9 +268,7 @@ int node_state_load(struct node_state *state, const struct home *home, struct er
 		doc = json_loadb(buf_text(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
 		rc = doc ? parse_state(state, doc) : -1;
 		if (rc != 0)
-			(void)err_set(err, ERR_CORRUPT,
-				      "%s/%s: damaged: restore it, or start with --force-reload to begin anew",
-				      home->var, STATE_FILE);
+			(void)err_set(err, ERR_CORRUPT, "%s/%s: damaged", home->var, STATE_FILE);
 	}
 	if (rc != 0)
 		node_state_clear(state);

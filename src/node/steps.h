@@ -15,6 +15,9 @@
 #include "node/state.h"
 #include "repo/tidy.h"
 
+#include <stdatomic.h>
+#include <time.h>
+
 enum node_state_word {
 #define X(name, serving) NODE_##name,
 	NODE_STATES(X)
@@ -28,6 +31,8 @@ struct refusal {
 	const char *step;  /* static text */
 	char reason[1024];
 };
+
+enum { WATCH_FILES = 3 };
 
 struct runtime {
 	uv_loop_t *loop;
@@ -51,7 +56,9 @@ struct runtime {
 	uint64_t head_sequence; /* 0: the role has none */
 	struct refusal refusal;
 
-	struct inotify *watch;
+	struct inotify *watch; /* NULL: there is none to be had */
+	uv_timer_t poll;       /* runs then */
+	struct timespec seen[WATCH_FILES]; /* and then: when files of etc/ changed last */
 	struct activation *activation; /* under way, or NULL */
 	struct health *health;	       /* of it, or NULL */
 	char active[REVISION_NAME_MAX]; /* the revision last activated; "": none */
@@ -69,6 +76,9 @@ struct runtime {
 	char back[REVISION_NAME_MAX];
 	bool broken; /* the local copy is unusable, and there is nothing to go back to */
 
+	struct heal *heal;	  /* NULL: not yet, or no more */
+	atomic_uint drift;	  /* how often another hand's change was found */
+	atomic_bool replica_lost; /* it is to be fetched anew; set by whichever worker found it so */
 	struct tidy *tidy;   /* of the replica */
 	struct cycle *cycle; /* under way, or NULL */
 	uv_timer_t retry; /* of whatever failed for now: a cycle, a swap back, writing the state */
@@ -89,6 +99,8 @@ struct cycle {
 	size_t step;
 	struct oid asked;	  /* what the admin named */
 	struct oid target;	  /* the same; after fetch, what the branch holds */
+	bool refill;		  /* it ends when the replica has it: nothing is to be deployed */
+	bool whole;		  /* fetch: the replica was lost, and all of it was asked for */
 	struct repo *quarantine;  /* it came through this one, still open from the fetch; NULL: the replica has it */
 	struct chain_state chain; /* verify: moves to the release */
 	struct release release;
@@ -153,13 +165,17 @@ int check_document(const struct document *doc, const struct model *model, const 
 		   const struct keyring *ring, const char *role, struct err *err);
 
 /* --- watch.c --- */
-int watch_start(struct runtime *runtime, struct err *err);
+void watch_start(struct runtime *runtime);
+/* A watch could not be had: looks from time to time instead, until it can. */
+void watch_fails(struct runtime *runtime, const struct err *err);
 
 /* --- activate.c --- */
 /* Looks where var/node/current leads, and activates that if it is not what is active. */
 void activate_look(struct runtime *runtime);
 /* Removes the plain copies that are not needed any more, once nothing is under way that may need them. */
 void clean_later(struct runtime *runtime);
+/* Work on the local copy is over that CLEANING kept all else away from: what came meanwhile is looked at. */
+void clean_done(struct runtime *runtime);
 /* Tries a swap back again that failed. */
 void activate_retry(struct runtime *runtime);
 
@@ -194,6 +210,8 @@ struct start {
 	bool has_revision;
 	struct revision revision;  /* the last configuration, verified again */
 	struct settings settings;  /* its own, or the default ones */
+	bool rebuilt;		   /* the state was lost and made anew from the rest */
+	bool mended;		   /* REVISION was made anew and is not yet on the disk, or CURRENT does not lead to it */
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
 	bool has_cluster;
 	struct cluster cluster;

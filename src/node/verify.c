@@ -3,6 +3,7 @@
 
 #include "core/limits.h"
 #include "core/log.h"
+#include "node/heal.h"
 #include "node/quarantine.h"
 #include "repo/pack.h"
 
@@ -10,7 +11,7 @@
 static int verify_fetched(struct cycle *cycle, struct err *err)
 {
 	struct oid before = cycle->chain.accepted;
-	bool had = cycle->chain.has_accepted;
+	bool had = cycle->chain.has_accepted && !cycle->whole;
 
 	if (chain_verify(cycle->quarantine, &cycle->chain, &cycle->target, &cycle->release, err) != 0)
 		return -1;
@@ -30,6 +31,8 @@ static int take_fetched(struct cycle *cycle, struct err *err)
 	cycle->quarantine = NULL;
 	if (rc == 0)
 		rc = quarantine_release(cycle->runtime->home, cycle->chain.role, &cycle->target, err);
+	if (rc == 0)
+		atomic_store(&cycle->runtime->replica_lost, false);
 	return rc;
 }
 
@@ -51,5 +54,11 @@ static int read_accepted(struct cycle *cycle, struct err *err)
 
 int verify_step(struct cycle *cycle, struct err *err)
 {
-	return cycle->quarantine ? take_fetched(cycle, err) : read_accepted(cycle, err);
+	struct chain_state before = cycle->chain;
+	int rc = cycle->quarantine ? take_fetched(cycle, err) : read_accepted(cycle, err);
+
+	/* a release is not refused for what is wrong with the replica */
+	if (rc != 0 && !cycle->whole && replica_suspect(cycle->runtime->home, &before, err))
+		heal_replica_lost(cycle->runtime);
+	return rc;
 }

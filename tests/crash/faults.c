@@ -224,6 +224,11 @@ int rename(const char *from, const char *to)
 	return fault("rename", AT_FDCWD, to) == 0 ? REAL(rename)(from, to) : -1;
 }
 
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	return fault("renameat2", to_fd, to) == 0 ? REAL(renameat2)(from_fd, from, to_fd, to, flags) : -1;
+}
+
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	return fault("renameat", to_fd, to) == 0 ? REAL(renameat)(from_fd, from, to_fd, to) : -1;

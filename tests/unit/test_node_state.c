@@ -103,7 +103,7 @@ static void every_truncation_is_damage(void **state_)
 
 		assert_int_equal(write(fd, text, n), n);
 		assert_int_equal(close(fd), 0);
-		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "--force-reload");
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
 		assert_false(back.known);
 	}
 	free(text);

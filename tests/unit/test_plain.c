@@ -55,7 +55,7 @@ static char *prepare(const struct plain *plain, const struct fileset *set, bool 
 	char *path = NULL;
 	bool is_current = !want_current;
 
-	if (plain_prepare(plain, set, &path, &is_current, &err) != 0)
+	if (plain_prepare(plain, set, &path, &is_current, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(is_current, want_current);
 	return path;
@@ -75,7 +75,7 @@ static void refuse(const struct plain *plain, const struct fileset *set, const c
 	char *path = NULL;
 	bool is_current;
 
-	if (plain_prepare(plain, set, &path, &is_current, &err) == 0)
+	if (plain_prepare(plain, set, &path, &is_current, NULL, &err) == 0)
 		fail_msg("made, not refused with: %s", want);
 	assert_int_equal(err.code, ERR_REFUSED);
 	if (!strstr(err.text, want))

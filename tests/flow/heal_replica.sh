@@ -1,0 +1,94 @@
+#!/bin/bash
+# A node whose state, key and replica another hand damages while it runs, a hand that never stops, and events that are lost: what
+# was accepted stays so, and what is missing is fetched again.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
+. "${top_srcdir}/tests/flow/heal_lib.sh"
+
+state() {
+	hand 'is gone' rm node/var/node/state
+	within "$DEADLINE" test -s node/var/node/state || fail 'no state'
+	hand 'was edited' eval 'echo "{}" >node/var/node/state'
+	within "$DEADLINE" grep -q accepted node/var/node/state || fail 'no state'
+	cp node/var/node/node.key key
+	rm node/var/node/node.key
+	within "$DEADLINE" grep -q 'node.key: removed by another hand' node.log || fail 'the key is not told'
+	cp key node/var/node/node.key
+}
+
+replica() {
+	hand 'its releases are gone' rm -rf node/var/node/replica.git
+	within "$DEADLINE" replica_whole || fail 'the replica is not fetched anew'
+	hand 'object .*' eval 'flip "$(packs pack)"'
+	within "$DEADLINE" replica_whole || fail 'a flipped bit: not fetched anew'
+	hand 'object .*' eval 'flip "$(packs idx)"'
+	within "$DEADLINE" replica_whole || fail 'a flipped bit in an index: not fetched anew'
+	hand 'its releases are gone' eval 'rm -r node/var/node/replica.git/objects/pack'
+	within "$DEADLINE" replica_whole || fail 'no packs: not fetched anew'
+	# gone at the moment that a release arrives
+	rm -rf node/var/node/replica.git
+	change 302
+	commit 'without a replica'
+	wait_sequence node "$(field admin .published.roles.internal.sequence)"
+	remember
+	within "$DEADLINE" replica_whole || fail 'not whole after the release'
+	field_is node .rejected null || fail 'a release was refused for it'
+	ok 'a replica that is gone when a release comes'
+	# while the admin is away: refilled when it is back
+	halt admin
+	rm -rf node/var/node/replica.git
+	sed -i 's/302/999/' "$current/config.xml"
+	within "$DEADLINE" grep -q 'cannot be restored now' node.log || fail 'not told that there is nothing to restore from'
+	start admin admin --admin --no-status
+	wait_admin admin
+	whole 'with the replica fetched anew'
+	replica_whole || fail 'the replica'
+	ok 'an edit while the replica is gone and the admin away'
+}
+
+loop() {
+	local i before
+	before=$(drift)
+	for i in $(seq 400); do
+		echo "$i" >"$current/files/loop"
+		sleep 0.01
+	done
+	rm -f "$current/files/loop"
+	[ "$(($(drift) - before))" -le 14 ] || fail "a hand in a loop had $(($(drift) - before)) looks"
+	field_is node .nodeState RUNNING || fail 'starved'
+	change 303
+	commit 'after the loop'
+	wait_sequence node "$(field admin .published.roles.internal.sequence)"
+	remember
+	whole 'after a hand in a loop'
+	ok 'a hand that edits in a loop'
+}
+
+need_space() { [ "$(cat /proc/sys/fs/inotify/max_queued_events)" -le 20000 ]; }
+
+overflow() {
+	need_space || { ok 'the queue of inotify is long here: no overflow'; return; }
+	kill -STOP "${pids[node]}"
+	python3 - node/var/node "$(cat /proc/sys/fs/inotify/max_queued_events)" <<-'EOT'
+	import os, sys
+	a, b = os.path.join(sys.argv[1], 'a'), os.path.join(sys.argv[1], 'b')
+	for i in range(int(sys.argv[2]) // 4 + 100):
+	    for path in a, b:
+	        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+	        os.unlink(path)
+	EOT
+	rm node/run/current
+	kill -CONT "${pids[node]}"
+	within "$DEADLINE" grep -q 'events were lost: looking at everything' node.log || fail 'no overflow'
+	whole 'after an overflow'
+	quiet
+	ok 'an overflow of the queue means a look at everything'
+}
+
+need git python3
+setup
+state
+replica
+loop
+overflow
+halt node
+halt admin
