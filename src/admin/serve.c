@@ -1,11 +1,6 @@
 /* The admin's side of the channel: see serve.h. */
-#include "admin/serve.h"
+#include "admin/session.h"
 
-#include "admin/heads.h"
-#include "admin/pinboard.h"
-#include "channel/packcache.h"
-#include "channel/peer.h"
-#include "channel/uploadpack.h"
 #include "core/limits.h"
 #include "core/log.h"
 
@@ -14,55 +9,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum {
-	BUCKETS = 4096,		    /* sessions by their keys */
-	DESCRIPTORS_RESERVED = 256, /* for all but nodes: files, clients, what libraries need */
-};
-
-struct serve {
-	const struct identity *identity;
-	struct static_key *key;
-	struct peers *peers;
-	struct packcache *packs;
-	struct registry *registry;
-	struct heads heads;
-	struct pinboard pins;
-	struct session *first;
-	struct session *by_key[BUCKETS]; /* those that registered */
-};
-
-/* One open peer. */
-struct session {
-	struct session *next, *previous;
-	struct session *next_by_key;
-	struct serve *serve;
-	struct peer *peer;
-	struct node *node; /* once registered */
-	struct uploadpack *up; /* while a conversation is under way */
-	struct pack_ticket *ticket;
-	bool fetched; /* one was: its goodbye may still come */
-};
+/* For all but nodes: files, clients, what libraries need. */
+enum { DESCRIPTORS_RESERVED = 256 };
 
 /* --- what is told to a node --- */
-
-/* The newest release of its role, and its pin: it must know of both, and either may be what is new. */
-static void tell_head(struct session *session)
-{
-	const struct head *head = heads_find(&session->serve->heads, session->node->role);
-	const struct pinned *pinned = pinboard_find(&session->serve->pins, session->node->name);
-	struct control_message message;
-	char hex[OID_HEX_SIZE];
-
-	control_start(&message, CONTROL_HEAD);
-	if (head) {
-		control_add(&message, "release", oid_hex(&head->release, hex));
-		control_add_number(&message, "sequence", head->sequence);
-	}
-	if (pinned)
-		control_add(&message, "pin", pinned->wire);
-	peer_send_control(session->peer, &message);
-	control_clear(&message);
-}
 
 static void tell(struct session *session, enum control_verb verb, const char *key, const char *value)
 {
@@ -423,13 +373,12 @@ void serve_published(struct serve *serve, const struct publication *publication)
 	for (size_t i = 0; i < publication->role_count; i++) {
 		const struct publication_role *role = publication->roles + i;
 		const struct head *head = heads_find(&serve->heads, role->name);
+		struct oid base = head ? head->release : (struct oid){{0}};
 
-		if (head && oid_equal(&head->release, &role->release))
+		if (head && oid_equal(&base, &role->release))
 			continue;
 		heads_move(&serve->heads, role->name, &role->release, role->sequence);
-		for (struct session *s = serve->first; s; s = s->next) /* telling closes none */
-			if (s->node && strcmp(s->node->role, role->name) == 0)
-				tell_head(s);
+		tell_release(serve, role->name, head ? &base : NULL);
 	}
 }
 
@@ -507,6 +456,7 @@ void serve_stop(struct serve *serve)
 {
 	if (!serve)
 		return;
+	tell_stop(serve);
 	peers_free(serve->peers); /* every session ends in it */
 	assert(!serve->first);
 	packcache_free(serve->packs);

@@ -206,40 +206,56 @@ void peer_write(struct peer *peer, struct buf *out)
 	buf_clear(out);
 }
 
-static void peer_send(struct peer *peer, enum lane lane, const void *data, size_t n)
+/* Whether it may be sent to now; one that asks on and reads nothing is closed. */
+static bool sendable(struct peer *peer)
+{
+	if (peer->state != PEER_OPEN)
+		return false;
+	if (peer_pending(peer) > OUTPUT_MAX) {
+		peer_fail(peer, "does not read what it asked for");
+		return false;
+	}
+	return true;
+}
+
+void peer_send(struct peer *peer, const struct peer_bytes *parts, size_t count)
 {
 	struct buf out;
 	struct err err;
 
-	if (peer->state != PEER_OPEN || n == 0)
+	if (!sendable(peer))
 		return;
-	if (peer_pending(peer) > OUTPUT_MAX) {
-		peer_fail(peer, "does not read what it asked for");
-		return;
-	}
 	buf_init(&out, UINT_MAX);
-	if (record_seal(peer->records, lane, data, n, &out, &err) != 0) {
-		buf_clear(&out);
-		peer_fail(peer, "more was to be sent than can be sent at once");
-		return;
+	for (size_t i = 0; i < count; i++) {
+		if (record_seal(peer->records, parts[i].lane, parts[i].data, parts[i].size, &out, &err) != 0) {
+			buf_clear(&out);
+			peer_fail(peer, "more was to be sent than can be sent at once");
+			return;
+		}
 	}
-	peer_write(peer, &out);
+	if (out.len)
+		peer_write(peer, &out);
 }
 
 void peer_send_control(struct peer *peer, const struct control_message *message)
 {
+	struct peer_bytes part = {.lane = LANE_CONTROL};
 	struct buf plain;
 
 	buf_init(&plain, LIMIT_CONTROL_MESSAGE * 2);
 	control_put(message, &plain);
 	assert(!plain.failed); /* values are cut long before */
-	peer_send(peer, LANE_CONTROL, plain.data, plain.len);
+	part.data = plain.data;
+	part.size = plain.len;
+	peer_send(peer, &part, 1);
 	buf_clear(&plain);
 }
 
 void peer_send_git(struct peer *peer, const void *data, size_t n)
 {
-	peer_send(peer, LANE_GIT, data, n);
+	const struct peer_bytes part = {.lane = LANE_GIT, .data = data, .size = n};
+
+	peer_send(peer, &part, 1);
 }
 
 /* --- receiving --- */

@@ -93,11 +93,18 @@ const struct hello *peer_hello(const struct peer *peer);
 const char *peer_address(const struct peer *peer);
 
 /*
- * Both do nothing on a peer that is not open. They never close it at once: what fails comes by closed(), from the loop.
+ * All do nothing on a peer that is not open. They never close it at once: what fails comes by closed(), from the loop.
  * A peer that lets more than twice LIMIT_PEER_OUTPUT wait has failed.
  */
 void peer_send_control(struct peer *peer, const struct control_message *message);
 void peer_send_git(struct peer *peer, const void *data, size_t n);
+/* Bytes of a lane's stream: of the control lane, as control_put makes them. Several parts go out as one. */
+struct peer_bytes {
+	enum lane lane;
+	const void *data;
+	size_t size;
+};
+void peer_send(struct peer *peer, const struct peer_bytes *parts, size_t count);
 /* Sealed bytes that wait to be sent: a sender of much pauses over LIMIT_PEER_OUTPUT and goes on at drained(). */
 size_t peer_pending(const struct peer *peer);
 /* Milliseconds since the last record came. */

@@ -42,6 +42,7 @@
 #define LIMIT_PEER_OUTPUT (1u << 20)	/* bytes sealed and not yet sent before a sender pauses, for each peer */
 #define LIMIT_WANT_REQUEST (64u << 10)	/* bytes of one upload-pack negotiation round */
 #define LIMIT_HAVES 4096u		/* haves in one upload-pack conversation */
+#define LIMIT_PUSHED_PACK (16u << 10)	/* bytes of a pack that is sent with the news of it: a small release is 2 kB, and 20,000 peers' socket buffers take it */
 #define LIMIT_PACK_CACHE (64u << 20)	/* bytes of packs kept at the admin beside those being sent */
 #define LIMIT_NODES 50000u		/* nodes the registry keeps */
 #define LIMIT_REPORT (4u << 10)		/* bytes of what a node last said of itself: a few ids and a reason */

@@ -36,6 +36,7 @@ static void cycle_free(struct cycle *cycle)
 	release_clear(&cycle->release);
 	fileset_clear(&cycle->files);
 	buf_clear(&cycle->raw);
+	buf_clear(&cycle->pack);
 	repo_free(cycle->quarantine);
 	free(cycle->plain);
 	keyring_free(cycle->ring);

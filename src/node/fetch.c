@@ -1,6 +1,7 @@
 /*
- * fetch: the role's branch comes into a quarantine, a bare repository of its own whose alternates are the replica's objects and
- * whose one ref is the newest accepted release, so that libgit2 asks for what is new. Nothing leaves it before verify passes.
+ * fetch: the role's branch, or the small pack that came with the news of it, comes into a quarantine, a bare repository of
+ * its own whose alternates are the replica's objects and whose one ref is the newest accepted release, so that libgit2 asks
+ * for what is new. Nothing leaves it before verify passes.
  */
 #include "node/steps.h"
 
@@ -12,6 +13,7 @@
 #include "node/heal.h"
 #include "node/quarantine.h"
 #include "repo/git.h"
+#include "repo/pack.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,7 +25,7 @@ static void part_done(struct cycle *cycle)
 	/* the branch may have moved on since the admin named it */
 	if (cycle->rc == 0 && oid_equal(&cycle->runtime->head, &cycle->asked))
 		cycle->runtime->head = cycle->target;
-	if (cycle->rc != 0 && cycle->runtime->link)
+	if (cycle->rc != 0 && !cycle->pack.len && cycle->runtime->link)
 		link_drop(cycle->runtime->link, "the fetch failed"); /* its bytes may still be under way */
 	cycle_step_done(cycle, cycle->rc, &cycle->err);
 }
@@ -55,12 +57,40 @@ static void on_work(void *arg)
 		heal_replica_lost(cycle->runtime);
 }
 
+/* The admin sent it unasked: what the release adds to the accepted one. */
+static void on_pack_work(void *arg)
+{
+	struct cycle *cycle = arg;
+
+	cycle->err = (struct err){0};
+	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &cycle->quarantine, &cycle->err);
+	if (cycle->rc == 0 && !replica_has(cycle->runtime->home, &cycle->chain))
+		cycle->rc = err_set(&cycle->err, ERR_RETRY, "the replica has lost the release before it");
+	if (cycle->rc == 0)
+		cycle->rc = pack_put(cycle->quarantine, cycle->pack.data, cycle->pack.len, &cycle->err);
+	if (cycle->rc != 0)
+		cycle->err.code = ERR_RETRY; /* it is not the release's fault: it is asked for next time */
+}
+
 static void on_done(void *arg)
 {
 	struct cycle *cycle = arg;
 
 	cycle->runtime->busy--;
 	part_done(cycle);
+}
+
+/* Whether the last news brought just what is missing. It is used once: what fails then is asked for. */
+static bool take_pack(struct cycle *cycle)
+{
+	struct news *news = &cycle->runtime->news;
+
+	if (!news->pack.len || !cycle->chain.has_accepted || !oid_equal(&news->base, &cycle->chain.accepted) ||
+	    !oid_equal(&news->release, &cycle->target))
+		return false;
+	cycle->pack = news->pack;
+	buf_init(&news->pack, 0); /* it is taken */
+	return true;
 }
 
 void fetch_step(struct cycle *cycle)
@@ -71,6 +101,13 @@ void fetch_step(struct cycle *cycle)
 	if (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target) &&
 	    !atomic_load(&runtime->replica_lost)) {
 		cycle_step_done(cycle, 0, NULL); /* the replica has it */
+		return;
+	}
+	if (take_pack(cycle)) {
+		log_debug("fetch", runtime->name, "it came with the news");
+		cycle->fetch_parts = 1;
+		runtime->busy++;
+		loop_work(runtime->loop, on_pack_work, on_done, cycle);
 		return;
 	}
 	if (!runtime->link || !link_fetch(runtime->link, &cycle->fd)) {

@@ -23,6 +23,8 @@ struct link {
 	struct peers *peers;
 	struct peer *peer; /* NULL: none */
 	struct pump *pump; /* of the fetch under way */
+	size_t coming;	   /* bytes of the git lane that are still to come of what was sent with the news */
+	struct news news;  /* which are told once they are there */
 	char *host;
 	uint16_t port;
 	const struct keystore *keystore;
@@ -94,12 +96,44 @@ static void on_pumped(uv_write_t *request, int status)
 		peer_resume(pump->link->peer);
 }
 
+void news_clear(struct news *news)
+{
+	buf_clear(&news->pack);
+	*news = (struct news){.sequence = 0};
+	buf_init(&news->pack, LIMIT_PUSHED_PACK);
+}
+
+static void tell_news(struct link *link)
+{
+	link->calls->head(link->arg, &link->news);
+	news_clear(&link->news);
+}
+
+/* What was sent with the news comes before all else of the lane. How much of the N bytes it was. */
+static size_t take_pack(struct link *link, const uint8_t *data, size_t n)
+{
+	if (n > link->coming)
+		n = link->coming;
+	if (n == 0)
+		return 0;
+	buf_put(&link->news.pack, data, n);
+	link->coming -= n;
+	if (link->coming == 0)
+		tell_news(link);
+	return n;
+}
+
 static void on_git(struct peer *peer, const uint8_t *data, size_t n)
 {
 	struct link *link = peer_data(peer);
 	struct pumped *pumped;
 	uv_buf_t bytes;
+	size_t taken = take_pack(link, data, n);
 
+	data += taken;
+	n -= taken;
+	if (n == 0)
+		return;
 	if (!link->pump)
 		return; /* the rest of a fetch that was given up: the channel is about to close */
 	pumped = mem_new(1, sizeof(*pumped) + n);
@@ -154,15 +188,28 @@ static void send_told(struct link *link, enum control_verb verb)
 
 static void on_head(struct link *link, const struct control_message *message)
 {
-	const char *hex = control_get(message, "release");
-	uint64_t sequence = control_get_number(message, "sequence", 0);
-	struct oid release = {{0}};
+	const char *hex = control_get(message, "release"), *base = control_get(message, "base");
+	uint64_t size = control_get_number(message, "pack", 0);
+	struct news *news = &link->news;
 
-	if (hex && (oid_parse(hex, &release) != 0 || sequence == 0)) {
+	if (link->coming) {
+		peer_close(link->peer, "news before the pack of the last ones was there");
+		return;
+	}
+	news_clear(news);
+	news->sequence = hex ? control_get_number(message, "sequence", 0) : 0;
+	if (hex && (oid_parse(hex, &news->release) != 0 || news->sequence == 0)) {
 		peer_close(link->peer, "the admin named no release: \"%.50s\"", hex);
 		return;
 	}
-	link->calls->head(link->arg, &release, hex ? sequence : 0);
+	if (base && (oid_parse(base, &news->base) != 0 || size == 0 || size > LIMIT_PUSHED_PACK)) {
+		peer_close(link->peer, "the admin sends a pack of %llu bytes with its news",
+			   (unsigned long long)size);
+		return;
+	}
+	link->coming = base ? (size_t)size : 0;
+	if (link->coming == 0)
+		tell_news(link);
 }
 
 static void on_tick(uv_timer_t *timer);
@@ -270,6 +317,8 @@ static void on_closed(struct peer *peer, const char *reason)
 
 	link->peer = NULL;
 	link->up = false;
+	link->coming = 0;
+	news_clear(&link->news);
 	if (link->pump)
 		pump_end(link->pump);
 	if (link->closing)
@@ -313,6 +362,7 @@ struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const st
 	link->keystore = keystore;
 	link->calls = calls;
 	link->arg = arg;
+	news_clear(&link->news);
 	(void)uv_timer_init(loop, &link->timer); /* never fails */
 	link->timer.data = link;
 	link->peers = peers_new(loop, key, &peer_calls, link);
@@ -346,6 +396,7 @@ static void on_timer_close(uv_handle_t *handle)
 {
 	struct link *link = handle->data;
 
+	news_clear(&link->news);
 	free(link->host);
 	free(link);
 }

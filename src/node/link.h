@@ -6,6 +6,7 @@
 #define MUSTER_NODE_LINK_H
 
 #include "channel/control.h"
+#include "core/buf.h"
 #include "core/oid.h"
 #include "crypto/key.h"
 
@@ -15,11 +16,22 @@
 
 struct link;
 
+/* The admin's newest release of our role. */
+struct news {
+	struct oid release;
+	uint64_t sequence; /* 0: it has none */
+	struct oid base;
+	struct buf pack; /* what the release adds to BASE, when that was sent with the news; else empty */
+};
+
+/* Empties it. */
+void news_clear(struct news *news);
+
 struct link_calls {
 	/* Fills what register and status tell: name, role, state, … */
 	void (*tell)(void *arg, struct control_message *message);
-	/* The admin's newest release of our role; SEQUENCE 0: it has none. */
-	void (*head)(void *arg, const struct oid *release, uint64_t sequence);
+	/* The admin tells its newest release. The pack may be taken, and an empty one left in its place. */
+	void (*head)(void *arg, struct news *news);
 	/* Up, or down again; REASON is NULL when up. */
 	void (*changed)(void *arg, bool up, const char *reason);
 	/* The fetch's socket is closed and all of it was pumped, or the link was lost. */

@@ -63,6 +63,7 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 	control_add(message, "role", chain->role);
 	control_add(message, "version", PACKAGE_VERSION);
 	control_add(message, "state", words[runtime->word].word);
+	control_add(message, "packs", "yes");
 	report_keys(runtime, message);
 	if (chain->has_accepted)
 		control_add(message, "accepted", oid_hex(&chain->accepted, hex));

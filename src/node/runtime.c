@@ -37,19 +37,26 @@ static void refuse_older(struct runtime *runtime)
 	report_changed(runtime);
 }
 
-static void on_head(void *arg, const struct oid *release, uint64_t sequence)
+static void on_head(void *arg, struct news *news)
 {
 	struct runtime *runtime = arg;
 	char hex[OID_HEX_SIZE];
 
 	runtime->head_known = true;
-	runtime->head = *release;
-	runtime->head_sequence = sequence;
-	if (sequence && strcmp(runtime->active, oid_hex(release, hex)) == 0 && runtime->refusal.sequence) {
+	runtime->head = news->release;
+	runtime->head_sequence = news->sequence;
+	if (news->pack.len) {
+		news_clear(&runtime->news);
+		runtime->news = *news;
+		buf_init(&news->pack, 0); /* it is taken */
+	}
+	if (news->sequence && strcmp(runtime->active, oid_hex(&news->release, hex)) == 0 &&
+	    runtime->refusal.sequence) {
 		runtime->refusal.sequence = 0; /* what was refused is not offered any more */
 		report_changed(runtime);
 	}
-	if (sequence && runtime->state.chain.has_accepted && sequence < runtime->state.chain.sequence)
+	if (news->sequence && runtime->state.chain.has_accepted &&
+	    news->sequence < runtime->state.chain.sequence)
 		refuse_older(runtime);
 	cycle_consider(runtime);
 }
@@ -341,6 +348,7 @@ void runtime_release(struct runtime *runtime)
 	keystore_free(runtime->keystore);
 	keyring_free(runtime->ring);
 	static_key_free(runtime->key);
+	news_clear(&runtime->news);
 	free(runtime->record);
 	heal_free(runtime->heal);
 	free(runtime);

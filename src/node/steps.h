@@ -54,6 +54,7 @@ struct runtime {
 	bool head_known;	/* the admin said what its newest release is */
 	struct oid head;
 	uint64_t head_sequence; /* 0: the role has none */
+	struct news news;	/* the last that came with a pack */
 	struct refusal refusal;
 
 	struct inotify *watch; /* NULL: there is none to be had */
@@ -113,6 +114,7 @@ struct cycle {
 	struct node_state known;  /* the log, for the worker: its reasons are not to be read */
 	int rc;			  /* of the step on a worker */
 	struct err err;
+	struct buf pack;	  /* of fetch: what came with the news */
 	int fetch_parts;	  /* of fetch: worker and pump that are not done */
 	int fd;			  /* of fetch: the worker's end */
 };

@@ -146,45 +146,26 @@ static int fill(int fd, struct buf *buf, struct err *err)
 	return rc < 0 ? -1 : 0;
 }
 
-static int on_progress(const git_indexer_progress *progress, void *arg)
-{
-	(void)arg;
-	return progress->total_objects > LIMIT_PACK_OBJECTS ? GIT_EUSER : 0;
-}
-
 /* The pack: what is left of BUF, then what is left of the file. */
 static int read_pack(struct repo *repo, int fd, struct buf *buf, size_t from, struct err *err)
 {
-	git_indexer_progress progress = {0};
-	git_odb_writepack *writer;
-	size_t total = 0;
-	int rc = git_odb_write_pack(&writer, repo_odb(repo), on_progress, NULL);
+	struct pack_sink *sink;
+	int rc = pack_sink_new(repo, &sink, err);
 
 	if (rc != 0)
-		return git_err(err, rc, "bundle");
+		return rc;
 	while (rc == 0 && buf->len > from) {
-		total += buf->len - from;
-		if (total > LIMIT_PACK_SIZE) {
-			rc = err_set(err, ERR_REFUSED, "bundle: its pack has more than %u bytes",
-				     LIMIT_PACK_SIZE);
-			break;
-		}
-		rc = writer->append(writer, buf->data + from, buf->len - from, &progress);
-		if (rc != 0) {
-			rc = progress.total_objects > LIMIT_PACK_OBJECTS
-				     ? err_set(err, ERR_REFUSED, "bundle: a pack of %u objects",
-					       progress.total_objects)
-				     : git_err(err, ERR_CORRUPT, "bundle");
-			break;
-		}
+		rc = pack_sink_put(sink, buf->data + from, buf->len - from, err);
 		from = 0;
 		buf_reset(buf);
-		rc = fill(fd, buf, err);
+		if (rc == 0)
+			rc = fill(fd, buf, err);
 	}
-	if (rc == 0 && writer->commit(writer, &progress) != 0)
-		rc = git_err(err, ERR_CORRUPT, "bundle");
-	writer->free(writer);
-	return rc;
+	if (rc != 0)
+		(void)pack_sink_end(sink, false, NULL); /* it failed already */
+	else
+		rc = pack_sink_end(sink, true, err);
+	return rc == 0 ? 0 : err_prefix(err, "bundle");
 }
 
 int bundle_read(struct repo *repo, int fd, const char *ref, struct oid *tip, struct err *err)

@@ -30,6 +30,16 @@ int pack_check_reachable(struct repo *repo, const struct oid *tip, const struct 
  */
 int pack_check_whole(struct repo *repo, const struct oid *tip, const atomic_bool *stop,
 		     struct err *err);
+/*
+ * A pack that comes piece by piece goes into REPO, where nothing was verified yet but that the pack is whole. pack_sink_end finishes it (WHOLE) or
+ * forgets it, and frees in both cases. CORRUPT for a damaged one, REFUSED for one over the limits.
+ */
+struct pack_sink;
+int pack_sink_new(struct repo *repo, struct pack_sink **out, struct err *err);
+int pack_sink_put(struct pack_sink *sink, const void *data, size_t n, struct err *err);
+int pack_sink_end(struct pack_sink *sink, bool whole, struct err *err);
+/* The same with all of it at once. */
+int pack_put(struct repo *repo, const void *data, size_t n, struct err *err);
 
 /*
  * Objects that belong together, as those of one publication: from pack_writer_new on, what is

@@ -66,6 +66,7 @@ static void node_down(struct simnode *node, const char *why)
 	fleet->up -= node->up;
 	set_joined(node, false);
 	node->open = node->up = node->told = false;
+	node->coming = 0;
 	if (node->fetching && !node->verifying)
 		fetcher_clear(&node->fetcher);
 	if (!node->verifying)
@@ -138,6 +139,7 @@ static void node_say(struct simnode *node, enum control_verb verb)
 		control_add(&message, "name", name);
 		control_add(&message, "role", node->fleet->role);
 		control_add(&message, "version", PACKAGE_VERSION);
+		control_add(&message, "packs", "yes");
 		control_add(&message, "state", node->chain.has_accepted ? "RUNNING" : "IDLE");
 		if (node->chain.has_accepted) {
 			control_add(&message, "accepted", oid_hex(&node->chain.accepted, text));
@@ -189,7 +191,33 @@ static void on_verified(void *arg)
 		node_fetch(node);
 }
 
+static void node_verify(struct simnode *node)
+{
+	struct job *job = mem_new(1, sizeof(*job));
+
+	node->verifying = true;
+	job->node = node;
+	job->chain = node->chain;
+	loop_work(&node->fleet->loop, on_verify, on_verified, job);
+}
+
 /* --- fetching --- */
+
+/* What was sent with the news; true when that was all. */
+static bool take_pack(struct simnode *node)
+{
+	struct buf *lane = &node->lanes[LANE_GIT];
+	size_t n = lane->len < node->coming ? lane->len : node->coming;
+
+	if (n == 0)
+		return false;
+	buf_put(&node->fetcher.pack, lane->data, n);
+	buf_consume(lane, n);
+	node->coming -= n;
+	if (node->coming == 0)
+		node_verify(node);
+	return lane->len == 0;
+}
 
 static void node_fetch(struct simnode *node)
 {
@@ -208,8 +236,9 @@ static void take_git(struct simnode *node)
 {
 	struct buf out;
 	struct err err;
-	struct job *job;
 
+	if (take_pack(node))
+		return;
 	buf_init(&out, 4096);
 	if (node->fetching && !node->verifying &&
 	    fetcher_feed(&node->fetcher, node->lanes[LANE_GIT].data, node->lanes[LANE_GIT].len, &out, &err) != 0) {
@@ -221,11 +250,7 @@ static void take_git(struct simnode *node)
 	buf_clear(&out);
 	if (!node->fetching || node->verifying || node->fetcher.state != FETCHER_DONE)
 		return;
-	node->verifying = true;
-	job = mem_new(1, sizeof(*job));
-	job->node = node;
-	job->chain = node->chain;
-	loop_work(&node->fleet->loop, on_verify, on_verified, job);
+	node_verify(node);
 }
 
 /* --- control --- */
@@ -247,8 +272,17 @@ static void take_message(struct simnode *node, const struct control_message *mes
 		(void)uv_timer_start(&node->timer, on_ping, loop_random(WAIT_PING), WAIT_PING); /* never fails */
 	} else if (message->verb == CONTROL_HEAD) {
 		node->told = true;
-		if (hex && oid_parse(hex, &node->head) == 0)
+		node->coming = control_get_number(message, "pack", 0);
+		if (hex && oid_parse(hex, &node->head) != 0)
+			abort();
+		if (node->coming) { /* it is of what this node said it has, and nothing is being fetched */
+			node->fetching = true;
+			fetcher_start(&node->fetcher, node->fleet->ref, &node->chain.accepted);
+			node->fetcher.tip = node->head;
+			set_joined(node, false);
+		} else {
 			node_fetch(node);
+		}
 	} else if (message->verb == CONTROL_REFUSED) {
 		(void)fprintf(stderr, "node %zu was refused: %s\n", node->number, control_get(message, "text"));
 		abort();

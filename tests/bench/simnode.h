@@ -42,7 +42,8 @@ struct simnode {
 	struct buf in, lanes[LANE_COUNT];
 	struct fetcher fetcher;
 	struct chain_state chain;
-	struct oid head;
+	struct oid head, base;
+	size_t coming; /* bytes of a pack that was sent with the news */
 	bool connected, open, up, joined, fetching, verifying, told;
 	uint64_t lost_at; /* ms: since when it is not up; 0: it is */
 	uint64_t held_at; /* ns: when it got to hold the newest it has */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Content that must never be activated: an admin that means ill, with the cluster's own private identity, offers a node that
 # has a good configuration one bad release after the other. Each must be kept out and told, and the node must take what is
-# good afterwards.
+# good afterwards. With PUSH=push what it offers comes with the news of it, unasked.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
 
 need git
@@ -69,7 +69,7 @@ start admin admin --admin --no-status
 wait_admin admin
 (umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >node/etc/init/cluster.xml) 2>/dev/null
 give_secret admin node "$role"
-start node node --no-admin --service-role "$role" --service-name node --no-status
+start node node --no-admin --service-role "$role" --service-name node --no-status ${PUSH:+--log-level debug}
 wait_state node RUNNING
 sed -i 's|<access-token-ttl>300<|<access-token-ttl>301<|' admin/var/admin/config/tokens.xml
 muster --home admin commit -m 'a second release' --wait >/dev/null
@@ -80,11 +80,15 @@ stop admin || fail 'the admin did not stop cleanly'
 
 mkdir -p evil/var
 cp -R admin/var/admin evil/var/admin
-coproc HOSTILE { exec "$hostile" evil "$port" "$role" 2>"$AREA/hostile.log"; }
+coproc HOSTILE { exec "$hostile" evil "$port" "$role" ${PUSH:+push} 2>"$AREA/hostile.log"; }
 pids[hostile]=$HOSTILE_PID
 read -r -t "$DEADLINE" release sequence <&"${HOSTILE[0]}" || fail 'the hostile admin does not start'
 within "$DEADLINE" active "$release" || fail 'the hostile admin is not believed with a good release either'
 
+if [ -n "${PUSH:-}" ]; then
+	good good 'the first'
+	grep -q 'came with the news' node.log || fail 'what was pushed is not used'
+fi
 count=0
 while IFS=$'\t' read -r name step words; do
 	case $name in

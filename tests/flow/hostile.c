@@ -27,6 +27,8 @@ struct hostile {
 	struct peers *peers;
 	struct peer *peer; /* the one node */
 	bool registered;
+	bool push;	       /* the pack goes out with the news of it */
+	struct oid node_has; /* what the node says it accepted */
 	struct uploadpack *up;
 	struct offences offences;
 	struct oid head;
@@ -45,7 +47,14 @@ static void tell_head(struct hostile *h)
 	control_start(&message, CONTROL_HEAD);
 	control_add(&message, "release", oid_hex(&h->head, hex));
 	control_add_number(&message, "sequence", h->sequence);
-	peer_send_control(h->peer, &message);
+	if (h->push && !oid_is_zero(&h->node_has) && h->pack.len && h->pack.len <= LIMIT_PUSHED_PACK) {
+		control_add(&message, "base", oid_hex(&h->node_has, hex));
+		control_add_number(&message, "pack", h->pack.len);
+		peer_send_control(h->peer, &message);
+		peer_send_git(h->peer, h->pack.data, h->pack.len);
+	} else {
+		peer_send_control(h->peer, &message);
+	}
 	control_clear(&message);
 }
 
@@ -91,7 +100,10 @@ static void on_control(struct peer *peer, const struct control_message *message)
 {
 	struct hostile *h = peers_arg(peer_group(peer));
 	struct control_message answer;
+	const char *accepted = control_get(message, "accepted");
 
+	if (accepted)
+		(void)oid_parse(accepted, &h->node_has); /* zero: nothing is pushed */
 	if (message->verb == CONTROL_FETCH)
 		on_fetch(h);
 	if (message->verb != CONTROL_REGISTER && message->verb != CONTROL_PING)
@@ -277,8 +289,9 @@ int main(int argc, char **argv)
 	git_setup();
 	if (argc == 5 && strcmp(argv[1], "--make") == 0)
 		return make(argv[2], argv[3], argv[4]);
-	if (argc != 4 || text_number(argv[2], 65535, &port) != 0 || !name_valid(argv[3])) {
-		(void)fprintf(stderr, "usage: hostile HOME PORT ROLE\n");
+	h.push = argc == 5 && strcmp(argv[4], "push") == 0;
+	if (argc != 4 + h.push || text_number(argv[2], 65535, &port) != 0 || !name_valid(argv[3])) {
+		(void)fprintf(stderr, "usage: hostile HOME PORT ROLE [push]\n");
 		return 2;
 	}
 	releases = text_format("%s/var/admin/release.git", argv[1]);

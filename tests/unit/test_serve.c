@@ -688,6 +688,115 @@ static void test_published(void **state)
 	client_clear(&out);
 }
 
+/* The next head, and whether a pack comes with it. */
+static void hear_head(struct client *c, const struct oid *base)
+{
+	struct control_message message;
+	struct oid said;
+	size_t size;
+
+	assert_true(client_hear(c, &message));
+	assert_string_equal(message.word, "head");
+	size = control_get_number(&message, "pack", 0);
+	if (base) {
+		assert_int_equal(oid_parse(control_get(&message, "base"), &said), 0);
+		assert_true(oid_equal(&said, base));
+		assert_true(size > 0);
+	} else {
+		assert_null(control_get(&message, "base"));
+		assert_null(control_get(&message, "pack"));
+	}
+	control_clear(&message);
+	client_say(c, "ping", NULL);
+	assert_true(client_hears(c, "pong")); /* all that was sent is there */
+	assert_int_equal(c->lanes[LANE_GIT].len, size);
+	if (base)
+		assert_memory_equal(c->lanes[LANE_GIT].data, "PACK", 4);
+	buf_reset(&c->lanes[LANE_GIT]);
+}
+
+static void publish_ttl(struct here *h, const char *from, const char *to)
+{
+	struct publication publication;
+
+	edit(h->f, "tokens.xml", from, to);
+	git_commit(h->f, "other");
+	assert_int_equal(publish_with(h->f, NULL, &publication), 0);
+	serve_published(h->serve, &publication);
+	publication_clear(&publication);
+}
+
+static void say_accepted(struct here *h, struct client *c, const char *name, const struct oid *oid, const char *packs)
+{
+	char hex[OID_HEX_SIZE];
+
+	client_say(c, "status", "accepted", oid_hex(oid, hex), "packs", packs, NULL);
+	while (strcmp(node_said(node_of(h, name), "packs"), packs) != 0 ||
+	       strcmp(node_said(node_of(h, name), "accepted"), hex) != 0)
+		turn(h, 5);
+}
+
+/* A small release is sent with the news of it, to those that have the one before and say that they take it. */
+static void test_pushed(void **state)
+{
+	struct here *h = *state;
+	struct oid first = tip_of(h, "internal"), third, other = tip_of(h, "default");
+	struct client takes, never, behind, busy;
+
+	join(h, &takes, "takes", "internal");
+	join(h, &never, "never", "internal");
+	join(h, &behind, "behind", "internal");
+	join(h, &busy, "busy", "internal");
+	say_accepted(h, &takes, "takes", &first, "yes");
+	say_accepted(h, &never, "never", &first, "no");
+	say_accepted(h, &behind, "behind", &other, "yes");
+	say_accepted(h, &busy, "busy", &first, "yes");
+	fetch_begin(&busy); /* its lane is in use */
+	publish_ttl(h, "<access-token-ttl>300<", "<access-token-ttl>120<");
+	hear_head(&takes, &first);
+	hear_head(&never, NULL);
+	hear_head(&behind, NULL);
+	hear_head(&busy, NULL);
+	/* it has not said that it accepted that one: the next is not based on it */
+	publish_ttl(h, "<access-token-ttl>120<", "<access-token-ttl>130<");
+	hear_head(&takes, NULL);
+	/* and a fetch is as before */
+	fetch_begin(&takes);
+	third = tip_of(h, "internal");
+	ask(&takes, &third, &first);
+	assert_true(client_git_ends(&takes, "0000"));
+	assert_memory_equal(takes.lanes[LANE_GIT].data, "0038ACK ", 8);
+	client_clear(&takes);
+	client_clear(&never);
+	client_clear(&behind);
+	client_clear(&busy);
+}
+
+/* A large one is not. */
+static void test_not_pushed(void **state)
+{
+	struct here *h = *state;
+	struct oid first = tip_of(h, "internal");
+	struct client c;
+	char *text = mem_new(4 * LIMIT_PUSHED_PACK, 1), *path;
+	struct err err;
+
+	join(h, &c, "n1", "internal");
+	say_accepted(h, &c, "n1", &first, "yes");
+	for (size_t i = 0; i < 4 * LIMIT_PUSHED_PACK - 1; i++)
+		text[i] = (char)('a' + loop_random(26)); /* what hardly gets smaller in a pack */
+	path = home_var(&h->f->home, ADMIN_SOURCE "/files/internal");
+	assert_int_equal(fs_make_dirs(AT_FDCWD, path, 0700, &err), 0);
+	free(path);
+	path = home_var(&h->f->home, ADMIN_SOURCE "/files/internal/large");
+	assert_int_equal(fs_write_new(AT_FDCWD, path, text, strlen(text), 0644, &err), 0);
+	free(path);
+	free(text);
+	publish_ttl(h, "<access-token-ttl>300<", "<access-token-ttl>120<");
+	hear_head(&c, NULL);
+	client_clear(&c);
+}
+
 /* A release that came while a fetch was under way is not in what that fetch offered. */
 static void test_published_in_fetch(void **state)
 {
@@ -1026,7 +1135,8 @@ int main(void)
 		serve_test(test_foreign_want),	   serve_test(test_second_fetch),
 		serve_test(test_fetch_limit),	   serve_test(test_lost_in_fetch),
 		serve_test(test_status_flood),	   serve_test(test_published),
-		serve_test(test_published_in_fetch), serve_test(test_restart),
+		serve_test(test_published_in_fetch), serve_test(test_pushed), serve_test(test_not_pushed),
+		serve_test(test_restart),
 		serve_test(test_port_in_use),	   serve_test(test_descriptors),
 		serve_test(test_idle_cost),	   serve_test(test_pin),
 		serve_test(test_pin_overtaken),	   serve_test(test_pin_restart),
