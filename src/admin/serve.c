@@ -444,6 +444,11 @@ struct peers *serve_peers(struct serve *serve)
 	return serve->peers;
 }
 
+void serve_packs(const struct serve *serve, struct packcache_stats *out)
+{
+	packcache_stats(serve->packs, out);
+}
+
 uint64_t serve_head(struct serve *serve, const char *role, struct oid *release)
 {
 	const struct head *head = heads_find(&serve->heads, role);

@@ -8,6 +8,7 @@
 #include "admin/cycle.h"
 #include "admin/pinboard.h"
 #include "admin/registry.h"
+#include "channel/packcache.h"
 #include "channel/peer.h"
 #include "core/err.h"
 #include "core/home.h"
@@ -35,6 +36,8 @@ void serve_forget_pin(struct serve *serve, const char *node);
 const struct pinboard *serve_pins(const struct serve *serve);
 struct registry *serve_registry(struct serve *serve);
 uint16_t serve_port(const struct serve *serve);
+/* Of the packs it serves. */
+void serve_packs(const struct serve *serve, struct packcache_stats *out);
 /* The connections, for tests and numbers. */
 struct peers *serve_peers(struct serve *serve);
 /* The newest release of a role and its sequence; 0 and a zero id when it has none. */

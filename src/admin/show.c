@@ -213,17 +213,21 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	const char *failure = admin_failure(admin);
 	const struct oid *head = state->has_refused ? &state->refused_source : &state->source;
 	char listen[128];
+	struct packcache_stats packs;
 	struct buf id;
 	json_t *out;
 
+	serve_packs(serve, &packs);
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
 	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
 			oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
 			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
-			"nodes", counts_json(serve), "held", count_held(serve), "listen", listen, "ui", "version", PACKAGE_VERSION);
+			"nodes", counts_json(serve), "held", count_held(serve),
+			"packs", "built", (json_int_t)packs.built, "hits", (json_int_t)packs.hits, "bytes",
+			(json_int_t)packs.bytes, "listen", listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
 	return out;
 }

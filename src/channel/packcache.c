@@ -19,16 +19,38 @@ struct entry {
 	struct err err; /* why it could not be built */
 	uint8_t *pack;
 	size_t size;
-	struct pack_ticket *tickets;
+	struct pack_ticket *waiting; /* to be called when it is built */
+	struct pack_ticket *holding; /* that have it, or know that it failed */
 	uint64_t asked; /* the order in which they were first asked for */
 };
 
 struct pack_ticket {
-	struct pack_ticket *next;
+	struct pack_ticket *next, **link; /* LINK is what points to it: thousands give theirs back in any order */
 	struct entry *entry;
-	pack_ready_fn *ready; /* NULL once called */
+	pack_ready_fn *ready;
 	void *arg;
 };
+
+static void ticket_add(struct pack_ticket **list, struct pack_ticket *ticket)
+{
+	ticket->next = *list;
+	ticket->link = list;
+	if (*list)
+		(*list)->link = &ticket->next;
+	*list = ticket;
+}
+
+static void ticket_remove(struct pack_ticket *ticket)
+{
+	*ticket->link = ticket->next;
+	if (ticket->next)
+		ticket->next->link = ticket->link;
+}
+
+static bool wanted(const struct entry *entry)
+{
+	return entry->waiting || entry->holding;
+}
 
 /*
  * Builds before the repository is opened anew: libgit2 keeps every pack open that it has seen, also those that were joined into
@@ -76,7 +98,7 @@ static void trim(struct packcache *cache)
 		struct entry *oldest = NULL;
 
 		for (struct entry *e = cache->first; e; e = e->next)
-			if (e->ready && !e->tickets)
+			if (e->ready && !wanted(e))
 				oldest = e;
 		if (!oldest)
 			return;
@@ -123,19 +145,15 @@ static void cache_release(struct packcache *cache)
 	free(cache);
 }
 
+/* Who is called may give its ticket back, or those of others. */
 static void answer(struct entry *entry)
 {
-	for (bool again = true; again;) {
-		again = false;
-		for (struct pack_ticket *t = entry->tickets; t && !again; t = t->next) {
-			pack_ready_fn *ready = t->ready;
+	while (entry->waiting) {
+		struct pack_ticket *ticket = entry->waiting;
 
-			if (!ready)
-				continue;
-			t->ready = NULL;
-			ready(t->arg, entry->pack, entry->size, &entry->err);
-			again = true; /* it may have given its ticket back */
-		}
+		ticket_remove(ticket);
+		ticket_add(&entry->holding, ticket);
+		ticket->ready(ticket->arg, entry->pack, entry->size, &entry->err);
 	}
 }
 
@@ -155,7 +173,7 @@ static void on_built(void *arg)
 		cache_release(cache);
 		return;
 	}
-	if (entry->err.code != ERR_NONE && !entry->tickets)
+	if (entry->err.code != ERR_NONE && !wanted(entry))
 		entry_remove(entry); /* who asks next tries again */
 	trim(cache);
 	build_next(cache);
@@ -215,13 +233,8 @@ struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip
 		entry->next = cache->first;
 		cache->first = entry;
 	}
-	*ticket = (struct pack_ticket){
-		.next = entry->tickets,
-		.entry = entry,
-		.ready = entry->ready ? NULL : ready,
-		.arg = arg,
-	};
-	entry->tickets = ticket;
+	*ticket = (struct pack_ticket){.entry = entry, .ready = ready, .arg = arg};
+	ticket_add(entry->ready ? &entry->holding : &entry->waiting, ticket);
 	build_next(cache);
 	return ticket;
 }
@@ -238,19 +251,15 @@ void packcache_give_back(struct pack_ticket *ticket)
 {
 	struct entry *entry;
 	struct packcache *cache;
-	struct pack_ticket **link;
 
 	if (!ticket)
 		return;
 	entry = ticket->entry;
 	cache = entry->cache;
-	link = &entry->tickets;
-	while (*link != ticket)
-		link = &(*link)->next;
-	*link = ticket->next;
+	ticket_remove(ticket);
 	free(ticket);
 	/* no one wants it any more; or it failed, and who asks next tries again */
-	if (!entry->tickets && entry != cache->building && (!entry->ready || entry->err.code != ERR_NONE))
+	if (!wanted(entry) && entry != cache->building && (!entry->ready || entry->err.code != ERR_NONE))
 		entry_remove(entry);
 	trim(cache);
 	build_next(cache);
@@ -266,7 +275,7 @@ void packcache_free(struct packcache *cache)
 	if (!cache)
 		return;
 	for (const struct entry *e = cache->first; e; e = e->next)
-		assert(!e->tickets);
+		assert(!wanted(e));
 	cache->closing = true;
 	if (!cache->building)
 		cache_release(cache);

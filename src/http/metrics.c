@@ -95,7 +95,7 @@ static void node_metrics(const json_t *node, struct buf *out)
 
 static void admin_metrics(const json_t *admin, struct buf *out)
 {
-	const json_t *published = json_object_get(admin, "published");
+	const json_t *published = json_object_get(admin, "published"), *packs = json_object_get(admin, "packs");
 	const char *key;
 	json_t *value;
 
@@ -106,6 +106,11 @@ static void admin_metrics(const json_t *admin, struct buf *out)
 		buf_printf(out, "\"} %lld\n", (long long)json_integer_value(value));
 	}
 	gauge(out, "muster_nodes_held", "Nodes that are held at a release, or about to be.", number(admin, "held"));
+	family(out, "muster_packs_built_total", "counter", "Packs built for nodes.");
+	buf_printf(out, "muster_packs_built_total %lld\n", (long long)number(packs, "built"));
+	family(out, "muster_pack_hits_total", "counter", "Packs asked for that were there, or being built.");
+	buf_printf(out, "muster_pack_hits_total %lld\n", (long long)number(packs, "hits"));
+	gauge(out, "muster_pack_cache_bytes", "Packs that are kept.", number(packs, "bytes"));
 	gauge(out, "muster_published_timestamp_seconds", "When a commit was last published.",
 	      seconds(published, "at"));
 	gauge(out, "muster_refused", "Whether the newest commit was refused.",

@@ -86,11 +86,13 @@ for n in $NODES; do
 	setup
 	"$FLEET" nodes cluster.xml internal "$n" admin.pid admin/var/admin/config/.git/refs/heads "$ROUNDS" \
 		./commit ./restart >row.json 2>fleet.err || { cat fleet.err; tail -5 admin.log; fail "the fleet of $n nodes"; }
-	cat row.json >>rows.json
 	row "$n" "$(value row.json first_ms)" "$(value row.json median_ms)" "$(value row.json last_ms)" \
 		"$(value row.json join_ms)" \
 		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { printf "%.1f", c / n }')" \
 		"$(value row.json join_cpu_us_per_node)" "$(value row.json memory_per_node)" "$(value row.json storm_ms)"
+	packs=$(field admin .packs.built)/$(field admin .packs.hits)
+	sed -i "s|}\$|,\"packs_built_and_hits\":\"$packs\"}|" row.json
+	cat row.json >>rows.json
 	printf '%s %s %s %s %s\n' "$n" "$(value row.json last_ms)" \
 		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { print c / n }')" \
 		"$(value row.json memory_per_node)" "$(value row.json storm_ms)" >>points

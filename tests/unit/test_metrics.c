@@ -64,13 +64,16 @@ static void labels_are_escaped(void **state)
 static void both_have_both_families_once(void **state)
 {
 	char *text = format("{\"name\":\"n\",\"role\":\"r\",\"nodeState\":\"RUNNING\",\"adminNode\":"
-			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"published\":{\"at\":null,\"roles\":"
+			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"packs\":{\"built\":3,\"hits\":4000,\"bytes\":5},\"published\":{\"at\":null,\"roles\":"
 			    "{\"r\":{\"sequence\":4}}},\"refused\":{\"reasons\":[]}}}");
 
 	(void)state;
 	assert_non_null(strstr(text, "muster_nodes{state=\"RUNNING\"} 3\n"));
 	assert_non_null(strstr(text, "muster_nodes{state=\"AWAY\"} 1\n"));
 	assert_non_null(strstr(text, "\nmuster_nodes_held 2\n"));
+	assert_non_null(strstr(text, "\nmuster_packs_built_total 3\n"));
+	assert_non_null(strstr(text, "\nmuster_pack_hits_total 4000\n"));
+	assert_non_null(strstr(text, "\nmuster_pack_cache_bytes 5\n"));
 	assert_non_null(strstr(text, "muster_role_sequence{role=\"r\"} 4\n"));
 	assert_non_null(strstr(text, "\nmuster_refused 1\n"));
 	assert_int_equal(count(text, "# TYPE muster_nodes "), 1);
