@@ -6,6 +6,7 @@
 
 #include "admin/state.h"
 #include "admin/steps.h"
+#include "config/render.h"
 #include "config/schema.h"
 #include "core/log.h"
 #include "crypto/digest.h"
@@ -74,6 +75,8 @@ int check_commit(struct cycle *cycle, struct err *err)
 	/* a schema says nothing that helps of what is wrong anyway */
 	if (check(cycle->doc, cycle->model, &cycle->out->findings) == 0 &&
 	    schema_check(&cycle->files, cycle->doc, cycle->model, &cycle->out->findings, err) != 0)
+		return -1;
+	if (render_check(&cycle->files, &cycle->out->findings, err) != 0)
 		return -1;
 	return cycle->out->findings.count ? -1 : find_roles(cycle, err);
 }

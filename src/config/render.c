@@ -8,7 +8,9 @@
 #include "core/text.h"
 
 #include <libxml/parser.h>
+#include <libxml/xpathInternals.h>
 #include <libxslt/documents.h>
+#include <libxslt/preproc.h>
 #include <libxslt/security.h>
 #include <libxslt/transform.h>
 #include <libxslt/xsltInternals.h>
@@ -18,8 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEMPLATES "render.d/"
+
 struct rendering {
-	const struct document *doc;
+	const struct document *doc; /* NULL: the template is only looked at */
 	const char *name;
 	const void *xsl;
 	size_t len;
@@ -133,6 +137,173 @@ static xsltStylesheet *parse(struct rendering *rendering, struct err *err)
 	return NULL; /* this process ends here: nothing is freed */
 }
 
+/* --- what a template may not ask for --- */
+
+static int refuse_at(const struct rendering *rendering, const xmlNode *node, const char *what,
+		     const char *name, struct err *err)
+{
+	(void)err_set(err, ERR_REFUSED, "%s:%ld: %s: %s", rendering->name, xmlGetLineNo(node), name,
+		      what);
+	text_escape_in_place(err->text);
+	return -1;
+}
+
+/* A name that stands before a parenthesis, as a call of a function does. */
+static int look_at_call(const struct rendering *rendering, xmlXPathContext *known, xmlNode *node,
+			const char *name, struct err *err)
+{
+	static const char *const others[] = {"and", "or", "div", "mod", "node", "text", "comment",
+					     "processing-instruction"};
+	const char *colon = strchr(name, ':');
+	char *prefix = text_copy_n(name, colon ? (size_t)(colon - name) : 0);
+	xmlNs *ns = colon ? xmlSearchNs(node->doc, node, BAD_CAST prefix) : NULL;
+	xmlXPathFunction found = NULL;
+
+	for (size_t i = 0; !found && i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, others[i]) == 0) {
+			free(prefix);
+			return 0;
+		}
+	if (!colon)
+		found = xmlXPathFunctionLookup(known, BAD_CAST name);
+	else if (ns)
+		found = xmlXPathFunctionLookupNS(known, BAD_CAST colon + 1, ns->href);
+	free(prefix);
+	if (strcmp(name, "document") == 0)
+		return refuse_at(rendering, node, "a template reads no other document", name, err);
+	return found ? 0 : refuse_at(rendering, node, "there is no such function", name, err);
+}
+
+static bool is_name_byte(char c)
+{
+	return (unsigned char)c >= 0x80 || (c && strchr("_.-:", c)) || (c >= '0' && c <= '9') ||
+	       (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The functions that N bytes of XPath call; what is between quotes is text. */
+static int look_at_path(const struct rendering *rendering, xmlXPathContext *known, xmlNode *node,
+			const char *path, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n;) {
+		size_t from = i, next;
+
+		if (path[i] == '"' || path[i] == '\'') {
+			const char *end = memchr(path + i + 1, path[i], n - i - 1);
+
+			i = end ? (size_t)(end - path) + 1 : n;
+			continue;
+		}
+		while (i < n && is_name_byte(path[i]))
+			i++;
+		for (next = i; next < n && strchr(" \t\r\n", path[next]);)
+			next++;
+		if (i > from && next < n && path[next] == '(') {
+			/* after an axis comes no function: `self::node()` */
+			const char *axis = memmem(path + from, i - from, "::", 2);
+			size_t at = axis ? (size_t)(axis - path) + 2 : from;
+			char *name = text_copy_n(path + at, i - at);
+			int rc = look_at_call(rendering, known, node, name, err);
+
+			free(name);
+			if (rc != 0)
+				return rc;
+		}
+		i += i == from;
+	}
+	return 0;
+}
+
+/* Whether the whole attribute is XPath; in any other that is only what stands in braces. */
+static bool is_path(const xmlNode *node, const char *name)
+{
+	static const char *const names[] = {"select", "test", "match", "count", "from", "use", "value"};
+
+	if (!IS_XSLT_ELEM(node))
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int look_at_attribute(const struct rendering *rendering, xmlXPathContext *known,
+			     xmlNode *node, const char *name, const char *text, struct err *err)
+{
+	if (is_path(node, name))
+		return look_at_path(rendering, known, node, text, strlen(text), err);
+	for (const char *open = strchr(text, '{'); open; open = strchr(open + 1, '{')) {
+		const char *close = strchr(open, '}');
+
+		if (open[1] == '{') { /* a brace and no path */
+			open++;
+			continue;
+		}
+		if (look_at_path(rendering, known, node, open + 1,
+				 close ? (size_t)(close - open) - 1 : strlen(open + 1), err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_extension(const xmlNode *node)
+{
+	const xsltElemPreComp *compiled = node->psvi;
+
+	if (!compiled)
+		return false;
+	/* the library has a mark for extensions it does not know, in place of what it compiled */
+	return node->psvi == (const void *)xsltExtMarker || compiled->type == XSLT_FUNC_EXTENSION ||
+	       compiled->type == XSLT_FUNC_DOCUMENT;
+}
+
+static int look_at_element(const struct rendering *rendering, xmlXPathContext *known, xmlNode *node,
+			   struct err *err)
+{
+	int rc = 0;
+
+	if (is_extension(node))
+		return refuse_at(rendering, node, "no extensions, and no output of other files",
+				 (const char *)node->name, err);
+	for (xmlAttr *attr = node->properties; rc == 0 && attr; attr = attr->next) {
+		xmlChar *text = xmlNodeListGetString(node->doc, attr->children, 1);
+
+		if (text)
+			rc = look_at_attribute(rendering, known, node, (const char *)attr->name,
+					       (const char *)text, err);
+		xmlFree(text);
+	}
+	return rc;
+}
+
+/*
+ * What fails only where it is reached: it is refused wherever it stands, so that it is found before
+ * a node reaches it.
+ */
+static int look(const struct rendering *rendering, xsltStylesheet *style, struct err *err)
+{
+	xmlDoc *nothing = xmlNewDoc(BAD_CAST "1.0");
+	xsltTransformContext *ctxt = nothing ? xsltNewTransformContext(style, nothing) : NULL;
+	xmlNode *root = xmlDocGetRootElement(style->doc), *node = root;
+	int rc = 0;
+
+	if (!ctxt)
+		abort();
+	while (rc == 0 && node) {
+		if (node->type == XML_ELEMENT_NODE)
+			rc = look_at_element(rendering, ctxt->xpathCtxt, node, err);
+		if (node->type == XML_ELEMENT_NODE && node->children) {
+			node = node->children;
+			continue;
+		}
+		while (node != root && !node->next)
+			node = node->parent;
+		node = node == root ? NULL : node->next;
+	}
+	return rc;
+}
+
+/* --- what it does --- */
+
 static int transform(struct rendering *rendering, xsltStylesheet *style, xsltSecurityPrefs *prefs,
 		     struct buf *out, struct err *err)
 {
@@ -194,11 +365,14 @@ static int work(void *arg, struct buf *out, struct err *err)
 	xsltSetDefaultSecurityPrefs(prefs);
 	xsltSetLoaderFunc(load_nothing);
 	style = parse(rendering, err);
-	return style ? transform(rendering, style, prefs, out, err) : -1;
+	if (!style || look(rendering, style, err) != 0)
+		return -1;
+	return rendering->doc ? transform(rendering, style, prefs, out, err) : 0;
 }
 
-int render(const struct document *doc, const char *name, const void *xsl, size_t len,
-	   struct buf *out, struct err *err)
+/* DOC NULL: no more than a look at the template. */
+static int run(const struct document *doc, const char *name, const void *xsl, size_t len,
+	       struct buf *out, struct err *err)
 {
 	static const struct child_limits limits = {.seconds = LIMIT_RENDER_SECONDS,
 						   .memory = LIMIT_RENDER_MEMORY};
@@ -212,4 +386,69 @@ int render(const struct document *doc, const char *name, const void *xsl, size_t
 	if (text_starts(why.text, name))
 		return err_set(err, why.code, "%s", why.text);
 	return err_set(err, why.code, "%s:1: %s", name, why.text);
+}
+
+int render(const struct document *doc, const char *name, const void *xsl, size_t len,
+	   struct buf *out, struct err *err)
+{
+	return run(doc, name, xsl, len, out, err);
+}
+
+char *render_target(const char *path)
+{
+	const char *name = path + strlen("files/");
+
+	if (!text_starts(path, "files/") || !text_ends(path, ".xsl"))
+		return NULL;
+	if (!text_starts(name, TEMPLATES)) /* files/ROLE/ of the authoring repository */
+		name = strchr(name, '/') ? strchr(name, '/') + 1 : "";
+	if (!text_starts(name, TEMPLATES))
+		return NULL;
+	name += strlen(TEMPLATES);
+	return strchr(name, '/') || strlen(name) <= strlen(".xsl")
+		       ? NULL
+		       : text_copy_n(name, strlen(name) - strlen(".xsl"));
+}
+
+int render_target_check(const char *path, const char *target, struct err *err)
+{
+	/* what the copy has anyway, or a folder of it */
+	if (strcmp(target, "config.xml") == 0 || strcmp(target, "files") == 0)
+		return err_set(err, ERR_REFUSED, "%s:1: would write over %s", path, target);
+	return 0;
+}
+
+/* One file of the authoring repository: a finding, or an error when it could not be looked at. */
+static int check_one(const struct file *file, const char *target, struct findings *findings,
+		     struct err *err)
+{
+	struct err why = {.code = ERR_NONE};
+	struct buf nothing;
+	int rc = render_target_check(file->path, target, &why);
+
+	buf_init(&nothing, 0);
+	if (rc == 0)
+		rc = run(NULL, file->path, file->data, file->size, &nothing, &why);
+	buf_clear(&nothing);
+	if (rc == 0)
+		return 0;
+	if (why.code != ERR_REFUSED)
+		return err_set(err, why.code, "%s", why.text);
+	findings_add(findings, "%s", why.text);
+	return 0;
+}
+
+int render_check(const struct fileset *files, struct findings *findings, struct err *err)
+{
+	size_t before = findings->count;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < files->count; i++) {
+		char *target = render_target(files->files[i].path);
+
+		if (target)
+			rc = check_one(files->files + i, target, findings, err);
+		free(target);
+	}
+	return findings->count > before ? -1 : rc;
 }

@@ -24,7 +24,6 @@
 
 #define BASE      "plain" /* in run/: the folder of the copies, or a link to it */
 #define PREFIX    "muster-"
-#define TEMPLATES "files/render.d/"
 #define UNDONE    ".tmp"
 
 int plain_init(struct plain *plain, const struct home *home, const char *role, const char *group,
@@ -113,26 +112,14 @@ int plain_document(const struct plain *plain, struct document *doc, const struct
 	return rc;
 }
 
-/* NAME of files/render.d/NAME.xsl, a new string; NULL when PATH is none. */
-static char *template_name(const char *path)
-{
-	const char *name = path + strlen(TEMPLATES);
-
-	if (!text_starts(path, TEMPLATES) || !text_ends(path, ".xsl") || strchr(name, '/') ||
-	    strlen(name) <= strlen(".xsl"))
-		return NULL;
-	return text_copy_n(name, strlen(name) - strlen(".xsl"));
-}
-
 static int run_template(const struct document *doc, const struct file *file, const char *name,
 			struct fileset *out, struct err *err)
 {
 	struct buf text;
 	int rc;
 
-	/* what the copy has anyway, or a folder of it */
-	if (strcmp(name, "config.xml") == 0 || strcmp(name, "files") == 0)
-		return err_set(err, ERR_REFUSED, "%s: would write over %s", file->path, name);
+	if (render_target_check(file->path, name, err) != 0)
+		return -1;
 	buf_init(&text, LIMIT_RENDER_OUTPUT);
 	rc = render(doc, file->path, file->data, file->size, &text, err);
 	if (rc == 0)
@@ -149,7 +136,7 @@ static int run_templates(const struct document *doc, const struct fileset *files
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < files->count; i++) {
-		char *name = template_name(files->files[i].path);
+		char *name = render_target(files->files[i].path);
 
 		if (name)
 			rc = run_template(doc, files->files + i, name, out, err);

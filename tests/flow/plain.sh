@@ -107,12 +107,17 @@ refusals() {
 	[ "$(readlink node/run/current)" = "$before" ] || fail 'the plain copy changed'
 	edit environment.xml '/forbidden' ':#{NODE_PORT | 8443}'
 	edit files/common/render.d/service.conf.xsl '"//b:base-url"' '"document(&apos;/etc/passwd&apos;)"'
-	commit 'a template that reads a file'
+	! muster --home admin commit -m 'a template that reads a file' >out 2>&1 || fail 'the admin takes document()'
+	grep -q '^files/common/render.d/service.conf.xsl:4: document: ' out || fail "the admin says $(cat out)"
+	! muster --home admin check >out 2>/dev/null || fail 'check takes document()'
+	grep -q '^files/common/render.d/service.conf.xsl:4: document: ' out || fail "check says $(cat out)"
+	edit files/common/render.d/service.conf.xsl '"document(&apos;/etc/passwd&apos;)"' '"$nowhere"'
+	commit 'a template that fails when it runs'
 	within "$DEADLINE" rejected_at stage || fail 'not rejected at stage'
 	field node .rejected.reason | grep -q '^files/render.d/service.conf.xsl:4: ' ||
 		fail "reason: $(field node .rejected.reason)"
 	[ "$(readlink node/run/current)" = "$before" ] || fail 'the plain copy changed'
-	edit files/common/render.d/service.conf.xsl '"document(&apos;/etc/passwd&apos;)"' '"//b:base-url"'
+	edit files/common/render.d/service.conf.xsl '"$nowhere"' '"//b:base-url"'
 	commit 'back'
 	wait_sequence node 6
 	hooks_ran 1 || fail 'a hook ran'

@@ -302,11 +302,11 @@ static void test_refused(void **unused)
 	fileset_clear(&set);
 	set = slice_files(CONFIG);
 	add(&set, "files/render.d/config.xml.xsl", FILE_PLAIN, TEMPLATE);
-	refuse(&plain, &set, "files/render.d/config.xml.xsl: would write over config.xml");
+	refuse(&plain, &set, "files/render.d/config.xml.xsl:1: would write over config.xml");
 	fileset_clear(&set);
 	set = slice_files(CONFIG);
 	add(&set, "files/render.d/files.xsl", FILE_PLAIN, TEMPLATE);
-	refuse(&plain, &set, "files/render.d/files.xsl: would write over files");
+	refuse(&plain, &set, "files/render.d/files.xsl:1: would write over files");
 	fileset_clear(&set);
 	/* a value of the wrong type, which no one could see before */
 	set = slice_files(
