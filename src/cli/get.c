@@ -27,7 +27,8 @@ static int read_file(int dirfd, const char *folder, const char *name, bool neede
 
 	buf_init(&text, LIMIT_XML_SIZE);
 	/* the folder may be a link, as run/current is */
-	rc = fs_read_follow(dirfd, path, &text, &why);
+	rc = dirfd < 0 ? err_set(&why, ERR_GONE, "%s: there is no run/", path)
+		       : fs_read_follow(dirfd, path, &text, &why);
 	if (rc == 0)
 		rc = fileset_add(set, name, FILE_PLAIN, buf_text(&text), text.len, err);
 	else if (why.code == ERR_GONE && !needed)

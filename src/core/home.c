@@ -51,6 +51,18 @@ static int open_one(const char *path, bool make, mode_t mode, int *fd, struct er
 	return fs_open_dir(AT_FDCWD, path, fd, err);
 }
 
+/* After a reboot run/ is not there before a daemon makes it. */
+static int open_run(struct home *home, bool make, struct err *err)
+{
+	struct err why = {.code = ERR_NONE};
+
+	if (open_one(home->run, make, 0755, &home->run_fd, &why) == 0)
+		return 0;
+	if (!make && why.code == ERR_GONE)
+		return 0;
+	return err_set(err, why.code, "%s", why.text);
+}
+
 int home_become_owner(const struct home *home, struct err *err)
 {
 	struct stat st;
@@ -80,7 +92,7 @@ int home_open(struct home *home, bool make, struct err *err)
 {
 	if (open_one(home->etc, make, 0755, &home->etc_fd, err) != 0 ||
 	    open_one(home->var, make, 0700, &home->var_fd, err) != 0 ||
-	    open_one(home->run, make, 0755, &home->run_fd, err) != 0)
+	    open_run(home, make, err) != 0)
 		return err_prefix(err, "home");
 	if (check_owner(home, err) != 0)
 		return -1;

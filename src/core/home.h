@@ -22,7 +22,10 @@ int home_init(struct home *home, const char *home_option, struct err *err);
  * afterwards. Does nothing for others, or where there is no home yet.
  */
 int home_become_owner(const struct home *home, struct err *err);
-/* Opens the three folders; REFUSED when var/ is another user's. With MAKE makes them (var and run 0700) first. */
+/*
+ * Opens the three folders; REFUSED when var/ is another user's. With MAKE makes them (var and run 0700) first. Without, run/ may
+ * be missing, as it is after a reboot: then run_fd stays -1.
+ */
 int home_open(struct home *home, bool make, struct err *err);
 /*
  * Takes the lock of the home, or says who has it (REFUSED). It goes with the process. Blocks for WAIT_LOCK at most: a command

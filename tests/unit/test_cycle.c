@@ -269,7 +269,8 @@ static void test_files(void **unused)
 	(void)unused;
 	put(f, "files/common/logging.xml", "<log/>\n");
 	put(f, "files/common/deep/er/a", "common\n");
-	put(f, "files/internal/render.d/nginx.xsl", "<x/>\n");
+	put(f, "files/internal/render.d/nginx.xsl",
+	    "<x xsl:version='1.0' xmlns:xsl='http://www.w3.org/1999/XSL/Transform'/>\n");
 	put(f, "files/internal/run.sh", "#!/bin/sh\n");
 	put(f, "files/default/only", "default\n");
 	put(f, "files/elsewhere/x", "no role\n"); /* a warning */

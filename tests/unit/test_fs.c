@@ -230,6 +230,33 @@ static void a_killed_holder_lets_go(void **state)
 	(void)close(ends[1]);
 }
 
+/* After a reboot, for a command that is run before the daemon. */
+static void a_home_without_run(void **state)
+{
+	struct place *p = *state;
+	char *run = text_format("%s/run", p->folder);
+	struct home home;
+
+	assert_int_equal(rmdir(run), 0);
+	must(home_init(&home, p->folder, err));
+	must(home_open(&home, false, err));
+	assert_true(home.etc_fd >= 0 && home.var_fd >= 0);
+	assert_int_equal(home.run_fd, -1);
+	home_clear(&home);
+	assert_int_equal(access(run, F_OK), -1);
+	/* what is there and no folder is told */
+	assert_int_equal(symlink("nowhere", run), 0);
+	must(home_init(&home, p->folder, err));
+	must_fail(home_open(&home, true, err), ERR_NONE, "home: ");
+	home_clear(&home);
+	assert_int_equal(unlink(run), 0);
+	must(home_init(&home, p->folder, err));
+	must(home_open(&home, true, err));
+	home_clear(&home);
+	assert_int_equal(access(run, F_OK), 0);
+	free(run);
+}
+
 static void homes_that_are_none(void **state)
 {
 	struct place *p = *state;
@@ -268,6 +295,7 @@ int main(void)
 		place_test(folders_round_trip),
 		place_test(one_at_a_time),
 		place_test(a_killed_holder_lets_go),
+		place_test(a_home_without_run),
 		place_test(homes_that_are_none),
 	};
 
