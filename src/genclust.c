@@ -18,19 +18,19 @@ enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 static const char help[] =
 	"usage: genclust -c HOST [-p PORT] [-r ROLE] [-k FILE] [--home DIR]\n"
 	"\n"
-	"Prints the cluster configuration for the nodes' etc/init on stdout. It is a secret: give\n"
-	"the file mode 0600.\n"
+	"Prints the cluster configuration for the nodes' etc/init on stdout. It is a\n"
+	"secret: give the file mode 0600.\n"
 	"\n"
-	"  -c, --config-service-host HOST  where nodes reach the admin (or CONFIG_SERVICE_HOST)\n"
+	"  -c, --config-service-host HOST  where nodes reach the admin (or\n"
+	"                                  CONFIG_SERVICE_HOST)\n"
 	"  -p, --config-service-port PORT  and its port, default 6789\n"
-	"  -r, --service-role ROLE         nodes with this file can join in that role only\n"
-	"  -k, --key FILE                  the cluster's private identity, made if it is not "
-	"there;\n"
-	"                                  default: var/admin/cluster.key of the home\n"
+	"  -r, --service-role ROLE         nodes with this file join in that role only\n"
+	"  -k, --key FILE                  the cluster's private identity, made if it is\n"
+	"                                  not there; var/admin/cluster.key of the home\n"
 	"      --home DIR                  the home (or MUSTER_HOME)\n"
 	"      --help, --version\n"
 	"\n"
-	"Exit codes: 0 done, 1 refused or failed, 2 wrong usage.\n";
+	"exit: 0 done, 1 refused or failed, 2 wrong usage; see genclust(1)\n";
 
 enum { OPTION_HOME = 256, OPTION_HELP, OPTION_VERSION };
 

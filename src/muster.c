@@ -18,20 +18,10 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int print_help(void)
-{
-	(void)puts("usage: muster [--home DIR] COMMAND [ARGUMENTS]\n"); /* checked below, as all of it */
-	for (const struct command *c = commands; c->name; c++)
-		if (c->summary)
-			(void)printf("  %-8s %s\n           %s\n", c->name, c->arguments, c->summary);
-	(void)puts("\nexit: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon, 4 time ran out; see muster(1)");
-	return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;
-}
-
 static const struct command *find(const char *name)
 {
 	for (const struct command *c = commands; c->name; c++)
-		if (strcmp(c->name, name) == 0)
+		if (c->run && strcmp(c->name, name) == 0)
 			return c;
 	return NULL;
 }
@@ -70,7 +60,7 @@ int main(int argc, char **argv)
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
-			return print_help();
+			return help_all();
 		if (option == OPTION_VERSION)
 			return puts("muster " PACKAGE_VERSION) == EOF || fflush(stdout) != 0;
 		if (option != OPTION_HOME) {
@@ -90,12 +80,16 @@ int main(int argc, char **argv)
 			      argv[optind] ? argv[optind] : ""); /* no one else to tell */
 		return CLI_USAGE;
 	}
+	if (help_asked(argc - optind, argv + optind))
+		return help_command(command);
 	(void)setrlimit(RLIMIT_CORE, &no_core); /* secrets may be in memory; best effort in a short-lived program */
 	crypto_setup();
 	config_setup();
 	git_setup();
 	rc = run(command, home, argc - optind, argv + optind, &err);
 	if (rc != CLI_DONE && err.code != ERR_NONE)
-		(void)fprintf(stderr, "muster: %s: %s\n", command->name, err.text); /* no one else to tell */
+		(void)fprintf(stderr, "muster: %s: %s%s%s%s\n", command->name, err.text,
+			      rc == CLI_USAGE ? "; see muster " : "", rc == CLI_USAGE ? command->name : "",
+			      rc == CLI_USAGE ? " --help" : ""); /* no one else to tell */
 	return rc;
 }

@@ -50,24 +50,27 @@ static const struct option long_options[] = {
 };
 
 static const char help[] =
-	"usage: musterd [--home DIR] [-a|--admin | -n|--no-admin] [-s|--service-role ROLE]\n"
-	"               [-N|--service-name NAME] [--force-reload] [--no-status]\n"
-	"               [--status-listen ADDR:PORT] [--plain-group GROUP]\n"
-	"               [--log-level LEVEL] [--check]\n"
+	"usage: musterd [OPTION...]\n"
 	"\n"
 	"  -a, --admin              be the admin node (default; ADMIN=true)\n"
 	"  -n, --no-admin           be no admin (ADMIN=false)\n"
-	"  -s, --service-role ROLE  be a runtime node of that role (SERVICE_ROLE; with --no-admin: default)\n"
+	"  -s, --service-role ROLE  be a runtime node of that role (SERVICE_ROLE; with\n"
+	"                           --no-admin: default)\n"
 	"  -N, --service-name NAME  the node's name (SERVICE_NAME; the host name)\n"
-	"      --force-reload       read etc/init again although there is a last configuration\n"
-	"      --status-listen ADDR:PORT  status document; metrics on the next port; port 0: free ones\n"
-	"                           (STATUS_LISTEN; 127.0.0.1:4465)\n"
+	"      --force-reload       read etc/init again though there is a configuration\n"
+	"      --status-listen ADDR:PORT\n"
+	"                           status document; metrics on the next port; port 0:\n"
+	"                           free ones (STATUS_LISTEN; 127.0.0.1:4465)\n"
 	"      --no-status          neither\n"
-	"      --plain-group GROUP      who may read the plain copy besides the daemon's user (PLAIN_GROUP)\n"
-	"      --log-level LEVEL    error, warning, notice (default), info, debug (LOGGING_LEVEL)\n"
-	"      --check              load and check what a start would, print the verdict, exit\n"
+	"      --plain-group GROUP  who may read the plain copy besides the daemon's\n"
+	"                           user (PLAIN_GROUP)\n"
+	"      --log-level LEVEL    error, warning, notice (default), info, debug\n"
+	"                           (LOGGING_LEVEL)\n"
+	"      --check              check what a start would, print the verdict, exit\n"
 	"      --home DIR           the home: DIR/etc, DIR/var, DIR/run (MUSTER_HOME)\n"
-	"      --version, --help\n";
+	"      --version, --help\n"
+	"\n"
+	"exit: 0 stopped cleanly, 1 refused or failed, 2 wrong usage; see musterd(8)\n";
 
 struct settings {
 	const char *home;

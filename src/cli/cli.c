@@ -20,7 +20,7 @@ int cli_usage(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut is fine */
 	va_end(ap);
-	(void)err_set(err, ERR_REFUSED, "%s; see muster --help", text);
+	(void)err_set(err, ERR_REFUSED, "%s", text); /* main adds where help is */
 	return CLI_USAGE;
 }
 

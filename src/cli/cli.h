@@ -26,8 +26,12 @@ typedef int command_fn(struct cli *cli, int argc, char **argv, struct err *err);
 struct command {
 	const char *name;
 	const char *arguments;
-	const char *summary; /* NULL: not for people, and not in the help */
-	command_fn *run;
+	/*
+	 * A few words, then, after a newline, what `muster COMMAND --help` adds: lines. NULL: not for people, and not in the
+	 * help. The help sets two commands in a line while the words are few (27 bytes).
+	 */
+	const char *summary;
+	command_fn *run; /* NULL: a heading */
 };
 
 extern const struct command commands[]; /* a NULL name ends it */
@@ -35,6 +39,13 @@ extern const struct command commands[]; /* a NULL name ends it */
 command_fn cmd_bundle, cmd_check, cmd_commit, cmd_delete, cmd_diff, cmd_edit, cmd_filter, cmd_get,
 	cmd_hook, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_request, cmd_resume, cmd_rollback,
 	cmd_secret, cmd_set, cmd_slice, cmd_status, cmd_verify, cmd_wait;
+
+/* --- help.c; exit codes --- */
+
+int help_all(void);
+int help_command(const struct command *command);
+/* Whether the arguments of a subcommand ask for its help. */
+bool help_asked(int argc, char **argv);
 
 /* --- helpers --- */
 
