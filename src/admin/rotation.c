@@ -104,15 +104,13 @@ static int commit_sealed(struct repo *repo, const char *id, bool *changed, struc
 }
 
 /* SEALED: the files of HEAD, sealed again. */
-static int seal_again(const struct home *home, const struct keyring *ring, struct repo *repo,
-		      const struct fileset *head, struct fileset *sealed, bool *changed,
-		      struct oid *commit, struct err *err)
+static int seal_again(const struct home *home, const struct sealer *sealer, const char *id,
+		      struct repo *repo, const struct fileset *head, struct fileset *sealed,
+		      bool *changed, struct oid *commit, struct err *err)
 {
-	const struct sealer sealer = sealer_of(ring);
-	struct authoring authoring = {.home = home, .sealer = &sealer, .renew = true};
+	struct authoring authoring = {.home = home, .sealer = sealer, .renew = true};
 	struct findings findings = {.count = 0};
 	struct fileset work = {.count = 0};
-	char id[SEAL_ID_HEX_SIZE] = "";
 	int rc = source_read(repo, &work, err);
 
 	if (rc == 0 && authoring_seal(&authoring, sealed, &findings, err) != 0)
@@ -121,7 +119,6 @@ static int seal_again(const struct home *home, const struct keyring *ring, struc
 		rc = check_untouched(&work, head, sealed, err);
 	for (size_t i = 0; rc == 0 && i < authoring.changed_count; i++)
 		rc = authoring_write(home, sealed, authoring.changed[i], err);
-	(void)keyring_seals(ring, SCOPE_CONFIG, id); /* or nothing could have been sealed */
 	if (rc == 0)
 		rc = commit_sealed(repo, id, changed, commit, err);
 	findings_clear(&findings);
@@ -130,8 +127,8 @@ static int seal_again(const struct home *home, const struct keyring *ring, struc
 	return rc;
 }
 
-int rotation_seal(const struct home *home, const struct keyring *ring, bool *changed,
-		  struct oid *commit, struct err *err)
+int rotation_seal(const struct home *home, const struct sealer *sealer, const char *id,
+		  bool *changed, struct oid *commit, struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
 	struct fileset head = {.count = 0}, sealed = {.count = 0};
@@ -146,7 +143,7 @@ int rotation_seal(const struct home *home, const struct keyring *ring, bool *cha
 	if (rc == 0)
 		rc = tree_read_commit(repo, &main, &sealed, err);
 	if (rc == 0)
-		rc = seal_again(home, ring, repo, &head, &sealed, changed, commit, err);
+		rc = seal_again(home, sealer, id, repo, &head, &sealed, changed, commit, err);
 	fileset_clear(&head);
 	fileset_clear(&sealed);
 	repo_free(repo);

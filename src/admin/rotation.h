@@ -7,6 +7,7 @@
 #ifndef MUSTER_ADMIN_ROTATION_H
 #define MUSTER_ADMIN_ROTATION_H
 
+#include "config/seal.h"
 #include "core/err.h"
 #include "core/home.h"
 #include "core/oid.h"
@@ -21,11 +22,11 @@ bool rotation_next(const struct home *home, const struct keyring *ring,
 int rotation_begin(const struct home *home, struct keyring *ring, char id[static SEAL_ID_HEX_SIZE],
 		   struct err *err);
 /*
- * Seals all of main under what seals in RING, as one commit: CHANGED says whether there was anything
- * to seal. REFUSED when the work tree has changes of its own.
+ * Seals all of main anew by SEALER, whose key has this ID, as one commit: CHANGED says whether there
+ * was anything to seal. REFUSED when the work tree has changes of its own.
  */
-int rotation_seal(const struct home *home, const struct keyring *ring, bool *changed,
-		  struct oid *commit, struct err *err);
+int rotation_seal(const struct home *home, const struct sealer *sealer, const char *id,
+		  bool *changed, struct oid *commit, struct err *err);
 /* It is over. */
 int rotation_end(const struct home *home, struct err *err);
 

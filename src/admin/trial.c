@@ -55,7 +55,7 @@ int trial_run(const struct home *home, const struct identity *identity, struct f
 	struct publication publication = {.commits = 0};
 	struct cycle cycle = {.in = &in, .out = &publication, .files = *files};
 	struct err why = {.code = ERR_NONE};
-	int rc = cycle_keys(&cycle, &why);
+	int rc = keyring_load_readable(home, &cycle.keyring, &why);
 
 	*files = (struct fileset){0};
 	*out = (struct trial){.role_count = 0};

@@ -1,11 +1,11 @@
 /* muster secret: the configuration secret: its rotation, the keys of roles, and what is sealed with it. */
 #include "admin/authoring.h"
 #include "admin/rotation.h"
-#include "admin/setup.h"
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "config/merge.h"
 #include "config/slice.h"
-#include "control/client.h"
+#include "control/sealing.h"
 #include "core/limits.h"
 #include "core/text.h"
 #include "repo/tree.h"
@@ -22,32 +22,14 @@ struct asked {
 	int count;
 };
 
-/* The keyring of an admin home. */
-static int open_ring(struct cli *cli, struct keyring **out, struct err *err)
-{
-	if (cli_open(cli, err) != 0)
-		return -1;
-	if (!setup_done(cli->home))
-		return err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", cli->home->var);
-	if (keyring_load(cli->home, out, err) != 0)
-		return -1;
-	if (keyring_secrets(*out) > 0)
-		return 0;
-	keyring_free(*out);
-	*out = NULL;
-	return err_set(err, ERR_GONE,
-		       "there is no configuration secret that can be read here: if only the daemon has it, give it to "
-		       "this command too (MUSTER_CONFIG_SECRET_FILE)");
-}
-
 /* --- nodes --- */
 
 /* Whether a node says that it holds the key that entry INDEX is for its role. */
-static bool node_holds(const json_t *node, const struct keyring *ring, size_t index)
+static bool node_holds(const json_t *node, struct keys *keys, size_t index)
 {
 	char *scope = scope_of(cli_string(node, "role"));
 	char own[SEAL_ID_HEX_SIZE] = "";
-	bool has = !keyring_id(ring, index, scope, own);
+	bool has = !keys_id(keys, index, scope, own);
 	size_t i;
 	json_t *id;
 
@@ -57,24 +39,24 @@ static bool node_holds(const json_t *node, const struct keyring *ring, size_t in
 	return has;
 }
 
-static size_t index_of(const struct keyring *ring, const char *id)
+static size_t index_of(struct keys *keys, const char *id)
 {
 	char own[SEAL_ID_HEX_SIZE];
 	size_t i = 0;
 
-	while (i < keyring_count(ring) && !(keyring_id(ring, i, SCOPE_CONFIG, own) && strcmp(own, id) == 0))
+	while (i < keys->count && !(keys_id(keys, i, SCOPE_CONFIG, own) && strcmp(own, id) == 0))
 		i++;
 	return i;
 }
 
 /* Names the nodes that do not hold the secret with this id yet: how many. */
-static size_t print_lacking(const json_t *nodes, const struct keyring *ring, const char *id)
+static size_t print_lacking(const json_t *nodes, struct keys *keys, const char *id)
 {
-	size_t index = index_of(ring, id), i, lacking = 0;
+	size_t index = index_of(keys, id), i, lacking = 0;
 	json_t *node;
 
 	json_array_foreach(nodes, i, node) {
-		if (node_holds(node, ring, index))
+		if (node_holds(node, keys, index))
 			continue;
 		if (lacking++ == 0)
 			(void)puts("these nodes do not hold it yet:"); /* checked at exit */
@@ -100,44 +82,36 @@ static int ask_nodes(struct cli *cli, json_t **out, struct err *err)
 
 /* --- rotate --- */
 
-static int elsewhere(const struct keyring *ring, struct err *err)
-{
-	return err_set(err, ERR_REFUSED,
-		       "the configuration secret comes from %s, which this command cannot change: append a comma and 64 "
-		       "hex digits there, give the nodes the new role keys, then put it first and run muster secret promote",
-		       keyring_source(ring));
-}
-
 static int rotate(struct cli *cli, const struct asked *asked, struct err *err)
 {
-	struct keyring *ring = NULL;
+	struct keys keys;
 	char id[SEAL_ID_HEX_SIZE];
 	json_t *nodes = NULL;
 	struct err away;
-	int rc = open_ring(cli, &ring, err);
+	int rc = keys_open(cli, &keys, err);
 
 	(void)asked; /* it takes nothing */
-	if (rc == 0 && !keyring_is_file(ring))
-		rc = elsewhere(ring, err);
-	if (rc == 0)
-		rc = rotation_begin(cli->home, ring, id, err);
-	if (rc == 0) {
+	if (rc == CLI_DONE &&
+	    (keys_may_write(&keys, err) != 0 || rotation_begin(cli->home, keys.ring, id, err) != 0))
+		rc = CLI_FAILED;
+	if (rc == CLI_DONE) {
+		keys.count = keyring_count(keys.ring);
 		(void)printf("new configuration secret  key %s\n", id); /* checked at exit, as what follows */
 		if (ask_nodes(cli, &nodes, &away) != CLI_DONE)
 			(void)puts("no daemon runs that knows the nodes");
-		else if (print_lacking(nodes, ring, id) == 0)
+		else if (print_lacking(nodes, &keys, id) == 0)
 			(void)puts("every node holds it");
 		(void)puts("next  muster secret role-key ROLE prints what the nodes of a role need in etc/secret;\n"
 			   "      when all have it: muster secret promote");
 	}
 	json_decref(nodes);
-	keyring_free(ring);
-	return rc == 0 ? CLI_DONE : CLI_FAILED;
+	keys_close(&keys);
+	return rc;
 }
 
 /* --- promote --- */
 
-static int check_nodes(struct cli *cli, const struct asked *asked, const struct keyring *ring, const char *id,
+static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *keys, const char *id,
 		       struct err *err)
 {
 	json_t *nodes = NULL;
@@ -151,7 +125,7 @@ static int check_nodes(struct cli *cli, const struct asked *asked, const struct 
 		(void)err_prefix(err, "which nodes hold the new secret is not known (--force does without)");
 		return rc;
 	}
-	lacking = print_lacking(nodes, ring, id);
+	lacking = print_lacking(nodes, keys, id);
 	json_decref(nodes);
 	if (lacking == 0)
 		return CLI_DONE;
@@ -181,14 +155,19 @@ static int publish(struct cli *cli, const struct oid *commit, struct err *err)
 	return rc;
 }
 
-static int seal_and_publish(struct cli *cli, const struct keyring *ring, const char *id, struct err *err)
+/* By the daemon where only that has the secret. */
+static int seal_and_publish(struct cli *cli, const char *id, struct err *err)
 {
+	struct sealing_by by = {.ring = NULL};
 	bool changed = false;
 	struct oid commit;
 	char hex[OID_HEX_SIZE];
-	int rc;
+	int rc = sealing_open(&by, cli->home, err);
 
-	if (rotation_seal(cli->home, ring, &changed, &commit, err) != 0)
+	if (rc == 0)
+		rc = rotation_seal(cli->home, &by.sealer, id, &changed, &commit, err);
+	sealing_close(&by);
+	if (rc != 0)
 		return CLI_FAILED;
 	(void)printf("key %s seals", id); /* checked at exit */
 	(void)(changed ? printf("; commit %.12s\n", oid_hex(&commit, hex)) : puts("")); /* ditto */
@@ -198,27 +177,32 @@ static int seal_and_publish(struct cli *cli, const struct keyring *ring, const c
 	return rc;
 }
 
+/* The key that is to seal; whoever keeps it elsewhere has put the new one first. */
+static int next_key(struct cli *cli, struct keys *keys, char id[static SEAL_ID_HEX_SIZE], struct err *err)
+{
+	if (keys->is_file && keys_may_write(keys, err) != 0)
+		return -1;
+	if (keys->is_file ? rotation_next(cli->home, keys->ring, id) : keys_seals(keys, id))
+		return 0;
+	return err_set(err, ERR_REFUSED, "no rotation has begun: muster secret rotate");
+}
+
 static int promote(struct cli *cli, const struct asked *asked, struct err *err)
 {
-	struct keyring *ring = NULL;
+	struct keys keys;
 	char id[SEAL_ID_HEX_SIZE];
-	int rc = CLI_DONE;
+	int rc = keys_open(cli, &keys, err);
 
-	if (open_ring(cli, &ring, err) != 0)
-		return CLI_FAILED;
-	/* whoever keeps it elsewhere has put the new one first */
-	if (keyring_is_file(ring) ? !rotation_next(cli->home, ring, id) : !keyring_seals(ring, SCOPE_CONFIG, id)) {
-		(void)err_set(err, ERR_REFUSED, "no rotation has begun: muster secret rotate");
-		rc = CLI_FAILED;
-	}
-	if (rc == CLI_DONE)
-		rc = check_nodes(cli, asked, ring, id, err);
-	if (rc == CLI_DONE && keyring_is_file(ring) &&
-	    (keyring_promote(ring, id, err) != 0 || keyring_save(cli->home, ring, err) != 0))
+	if (rc == CLI_DONE && next_key(cli, &keys, id, err) != 0)
 		rc = CLI_FAILED;
 	if (rc == CLI_DONE)
-		rc = seal_and_publish(cli, ring, id, err);
-	keyring_free(ring);
+		rc = check_nodes(cli, asked, &keys, id, err);
+	if (rc == CLI_DONE && keys.is_file &&
+	    (keyring_promote(keys.ring, id, err) != 0 || keyring_save(cli->home, keys.ring, err) != 0))
+		rc = CLI_FAILED;
+	if (rc == CLI_DONE)
+		rc = seal_and_publish(cli, id, err);
+	keys_close(&keys);
 	return rc;
 }
 
@@ -226,22 +210,24 @@ static int promote(struct cli *cli, const struct asked *asked, struct err *err)
 
 static int role_key(struct cli *cli, const struct asked *asked, struct err *err)
 {
-	struct keyring *ring = NULL;
+	struct keys keys;
 	struct buf text;
 	int rc;
 
 	if (!name_valid(asked->words[0]))
 		return cli_usage(err, "\"%s\" is no name for a role", asked->words[0]);
-	rc = open_ring(cli, &ring, err);
+	rc = keys_open(cli, &keys, err);
 	buf_init(&text, LIMIT_SMALL_FILE);
 	(void)buf_reserve(&text, 4096); /* memory that grows leaves copies; fits */
-	if (rc == 0)
-		rc = keyring_put_role(ring, asked->words[0], &text, err);
-	if (rc == 0 && (puts(buf_text(&text)) == EOF || fflush(stdout) != 0))
-		rc = err_sys(err, "output");
+	if (rc == CLI_DONE && keys_put_role(&keys, asked->words[0], &text, err) != 0)
+		rc = CLI_FAILED;
+	if (rc == CLI_DONE && (puts(buf_text(&text)) == EOF || fflush(stdout) != 0)) {
+		(void)err_sys(err, "output");
+		rc = CLI_FAILED;
+	}
 	seal_wipe(&text);
-	keyring_free(ring);
-	return rc == 0 ? CLI_DONE : CLI_FAILED;
+	keys_close(&keys);
+	return rc;
 }
 
 /* --- list --- */
@@ -312,15 +298,16 @@ static int list_secrets(struct cli *cli, struct listing *listing, struct err *er
 	return rc;
 }
 
-static json_t *list_keys(const struct home *home, const struct keyring *ring)
+static json_t *list_keys(struct keys *keys)
 {
 	json_t *out = json_array();
 	char id[SEAL_ID_HEX_SIZE], next[SEAL_ID_HEX_SIZE] = "";
 	bool first = true;
 
-	(void)rotation_next(home, ring, next); /* else there is none */
-	for (size_t i = 0; i < keyring_count(ring); i++) {
-		if (!keyring_id(ring, i, SCOPE_CONFIG, id))
+	if (keys->ring)
+		(void)rotation_next(keys->cli->home, keys->ring, next); /* else there is none */
+	for (size_t i = 0; i < keys->count; i++) {
+		if (!keys_id(keys, i, SCOPE_CONFIG, id))
 			continue;
 		(void)json_array_append_new(out, json_pack("{s:s, s:s}", "id", id, "use",
 							   first	       ? "seals"
@@ -332,17 +319,17 @@ static json_t *list_keys(const struct home *home, const struct keyring *ring)
 }
 
 /* Each node, and which of the configuration secrets its keys are of. */
-static json_t *list_nodes(const json_t *nodes, const struct keyring *ring)
+static json_t *list_nodes(const json_t *nodes, struct keys *keys)
 {
 	json_t *out = json_array(), *node, *ids;
 	size_t i;
 
 	json_array_foreach(nodes, i, node) {
 		ids = json_array();
-		for (size_t k = 0; k < keyring_count(ring); k++) {
+		for (size_t k = 0; k < keys->count; k++) {
 			char id[SEAL_ID_HEX_SIZE];
 
-			if (keyring_id(ring, k, SCOPE_CONFIG, id) && node_holds(node, ring, k))
+			if (keys_id(keys, k, SCOPE_CONFIG, id) && node_holds(node, keys, k))
 				(void)json_array_append_new(ids, json_string(id)); /* only out of memory */
 		}
 		(void)json_array_append_new(out, json_pack("{s:O, s:O, s:O, s:o}", "name",
@@ -395,18 +382,18 @@ static void print_list(const json_t *document)
 
 static int list(struct cli *cli, const struct asked *asked, struct err *err)
 {
-	struct keyring *ring = NULL;
+	struct keys keys;
 	struct listing listing = {.secrets = json_object()};
 	json_t *nodes = NULL, *document;
 	struct err away;
-	int rc = open_ring(cli, &ring, err);
+	int rc = keys_open(cli, &keys, err);
 
-	if (rc == 0)
-		rc = list_secrets(cli, &listing, err);
-	if (rc == 0) {
+	if (rc == CLI_DONE && list_secrets(cli, &listing, err) != 0)
+		rc = CLI_FAILED;
+	if (rc == CLI_DONE) {
 		(void)ask_nodes(cli, &nodes, &away); /* without a daemon the nodes are not known */
-		document = json_pack("{s:o, s:O, s:o}", "keys", list_keys(cli->home, ring), "secrets",
-				     listing.secrets, "nodes", list_nodes(nodes, ring));
+		document = json_pack("{s:o, s:O, s:o}", "keys", list_keys(&keys), "secrets",
+				     listing.secrets, "nodes", list_nodes(nodes, &keys));
 		if (asked->json)
 			rc = cli_print_json(document, err);
 		else
@@ -418,8 +405,8 @@ static int list(struct cli *cli, const struct asked *asked, struct err *err)
 	roles_clear(&listing.roles);
 	document_free(listing.doc);
 	model_free(listing.model);
-	keyring_free(ring);
-	return rc == 0 ? CLI_DONE : CLI_FAILED;
+	keys_close(&keys);
+	return rc;
 }
 
 static const struct {

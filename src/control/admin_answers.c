@@ -1,4 +1,4 @@
-/* What the admin's control socket answers: status, nodes, publish, pin, seal, open. */
+/* What the admin's control socket answers: status, nodes, publish, pin, and what sealing.c does. */
 #include "control/answers.h"
 
 #include "admin/show.h"
@@ -56,7 +56,7 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 		client_refuse(client, ERR_RETRY, "the admin is starting");
 	else if (strcmp(what, "status") == 0)
 		client_answer(client, admin_status(answers));
-	else if (strcmp(what, "seal") == 0 || strcmp(what, "open") == 0)
+	else if (sealing_answers(what))
 		sealing_answer(answers->home, client, request);
 	else if (strcmp(what, "publish") == 0)
 		answer_publish(answers, client, request);

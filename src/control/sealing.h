@@ -23,7 +23,15 @@ struct sealing_by {
 int sealing_open(struct sealing_by *by, const struct home *home, struct err *err);
 void sealing_close(struct sealing_by *by);
 
-/* The daemon's side: answers {"do":"seal"|"open","scope":…,"path":…,"value":…}. */
+/*
+ * The daemon's side, for whoever may use the socket. Answers
+ *
+ *	{"do":"seal"|"open","scope":…,"path":…,"value":…}	{"value":…}
+ *	{"do":"secret-ids","scopes":[SCOPE…]}	{"source":…,"file":…,"ids":{SCOPE:[ID|null…]}}, an id
+ *						for each entry of the keyring
+ *	{"do":"role-key","role":…}		{"key":…}: what the nodes of the role need
+ */
+bool sealing_answers(const char *what);
 void sealing_answer(const struct home *home, struct client *client, const json_t *request);
 
 #endif

@@ -43,6 +43,11 @@ int keyring_parse(const char *source, const char *text, size_t len, struct keyri
  * owner change it. HOME has its etc/ open.
  */
 int keyring_load(const struct home *home, struct keyring **out, struct err *err);
+/*
+ * As keyring_load, for commands beside a daemon that may have more: an etc/secret that this user may
+ * not read counts as none.
+ */
+int keyring_load_readable(const struct home *home, struct keyring **out, struct err *err);
 /* Where it came from, for people; "" when it holds nothing. */
 const char *keyring_source(const struct keyring *ring);
 /* Whether it came from etc/secret, which commands may rewrite. */

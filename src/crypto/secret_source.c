@@ -68,8 +68,8 @@ static int load_named(const char *variable_name, const char *path, bool minds_mo
 		       why.text);
 }
 
-/* etc/secret, or nothing. */
-static int load_etc(const struct home *home, struct keyring **out, struct err *err)
+/* etc/secret, or nothing; READABLE: nothing too when it may not be read. */
+static int load_etc(const struct home *home, bool readable, struct keyring **out, struct err *err)
 {
 	char *name = home_etc(home, SECRET_FILE);
 	struct err why = {.code = ERR_NONE};
@@ -77,7 +77,7 @@ static int load_etc(const struct home *home, struct keyring **out, struct err *e
 	int rc = load_file(home->etc_fd, SECRET_FILE, name, true, out, &why);
 
 	free(name);
-	if (rc != 0 && why.code == ERR_GONE) {
+	if (rc != 0 && (why.code == ERR_GONE || (readable && why.code == ERR_DENIED))) {
 		*out = keyring_new();
 		return 0;
 	}
@@ -88,7 +88,7 @@ static int load_etc(const struct home *home, struct keyring **out, struct err *e
 	return 0;
 }
 
-int keyring_load(const struct home *home, struct keyring **out, struct err *err)
+static int load(const struct home *home, bool readable, struct keyring **out, struct err *err)
 {
 	static const char *const values[] = {"MUSTER_CONFIG_SECRET", "CONFIG_ENCRYPTION_KEY"};
 	const char *named = variable("MUSTER_CONFIG_SECRET_FILE");
@@ -109,7 +109,17 @@ int keyring_load(const struct home *home, struct keyring **out, struct err *err)
 	if (path && faccessat(AT_FDCWD, path, F_OK, 0) == 0)
 		rc = load_named("credential " CREDENTIAL, path, false, out, err);
 	else
-		rc = load_etc(home, out, err);
+		rc = load_etc(home, readable, out, err);
 	free(path);
 	return rc;
+}
+
+int keyring_load(const struct home *home, struct keyring **out, struct err *err)
+{
+	return load(home, false, out, err);
+}
+
+int keyring_load_readable(const struct home *home, struct keyring **out, struct err *err)
+{
+	return load(home, true, out, err);
 }

@@ -88,5 +88,89 @@ reboot() {
 	ok 'commands work without run/'
 }
 
+# The secret is the daemon's alone: nothing in etc/, and nothing in the environment of commands.
+secret_of_daemon() {
+	local old new key config=admin/var/admin/config command
+	old=$(tr ',' '\n' <admin/etc/secret | head -n 1)
+	new=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+	(umask 077 && echo "$new,$old" >admin.secret)
+	rm admin/etc/secret
+	for command in rotate promote 'promote --force' 'role-key internal' list; do
+		# shellcheck disable=SC2086
+		exits 3 muster --home admin secret $command
+		grep -q 'start musterd --admin' said || fail "without a daemon: $(cat said)"
+	done
+	MUSTER_CONFIG_SECRET=$old start admin admin --admin
+	wait_admin admin
+	exits 0 muster --home admin secret list
+	grep -qE '^key +[0-9a-f]{8}  seals$' out || fail "list says $(cat out)"
+	grep -qE '^secret +sealed +default,internal +/environments/environment/cluster/keystore$' out ||
+		fail "list says $(cat out)"
+	exits 1 muster --home admin secret rotate
+	grep -q 'comes from MUSTER_CONFIG_SECRET of the daemon, and is changed there' said || fail "rotate: $(cat said)"
+	! grep -qF "$old" out said || fail 'the secret was shown'
+	[ ! -e admin/etc/secret ] || fail 'etc/secret was written'
+	exits 0 muster --home admin secret role-key internal
+	key=$(cat out)
+	[[ $key =~ ^role:internal:[0-9a-f]{64}$ ]] || fail 'role-key gives no key'
+	[ "$key" = "$(MUSTER_CONFIG_SECRET=$old muster --home admin secret role-key internal)" ] || fail 'another key'
+	! grep -qF "$key" admin.log || fail 'the key is in the log'
+	grep -q 'notice control internal: the key of this role was given' admin.log || fail 'not told'
+	exits 2 muster --home admin secret role-key ../x
+	ok 'commands use the secret of the daemon'
+
+	# the rotation, where it must be done; a file that someone puts into etc/ is not what counts
+	(umask 077 && echo "$new" >admin/etc/secret)
+	exits 1 muster --home admin secret rotate
+	grep -q 'comes from MUSTER_CONFIG_SECRET of the daemon' said || fail "rotate: $(cat said)"
+	[ "$(cat admin/etc/secret)" = "$new" ] || fail 'etc/secret was written'
+	exits 1 muster --home admin secret promote --force
+	rm admin/etc/secret
+	stop admin || fail 'the admin did not stop cleanly'
+	MUSTER_CONFIG_SECRET=$old,$new start admin admin --admin
+	wait_admin admin
+	exits 0 muster --home admin secret list
+	[ "$(grep -c '^key ' out)" = 2 ] || fail "list says $(cat out)"
+	exits 0 muster --home admin secret role-key internal
+	[[ $(cat out) =~ ^$key,role:internal:[0-9a-f]{64}$ ]] || fail 'not both keys'
+	stop admin || fail 'the admin did not stop cleanly'
+	MUSTER_CONFIG_SECRET=$new,$old start admin admin --admin
+	wait_admin admin
+	exits 0 muster --home admin secret promote
+	grep -qE '^key [0-9a-f]{8} seals; commit [0-9a-f]{12}$' out || fail "promote says $(cat out)"
+	key=$(sed -n 's/^key \([0-9a-f]*\) seals.*/\1/p' out)
+	! grep -rhoE 'muster:1:[0-9a-f]{8}' $config/*.xml | grep -v "$key" || fail 'not all is sealed again'
+	exits 0 git -C $config diff --exit-code HEAD
+	exits 0 muster --home admin get --reveal facilities/ldap/password
+	grep -qx clear-as-day out || fail "it opens to $(cat out)"
+	stop admin || fail 'the admin did not stop cleanly'
+	ok 'a rotation ends with the keys of the daemon'
+}
+
+# etc/secret is root's, as where systemd gives it to the daemon as a credential.
+unreadable() {
+	local as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	[ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || return 0
+	chmod 711 "$AREA"
+	mkdir credentials
+	cp admin.secret credentials/muster.secret
+	cp admin.secret admin/etc/secret
+	chmod 600 admin/etc/secret
+	chown -R 65534:65534 admin/var admin/run credentials
+	exits 3 "${as[@]}" "$MUSTER_BIN/muster" --home "$AREA/admin" secret list
+	CREDENTIALS_DIRECTORY=$AREA/credentials "${as[@]}" "$MUSTER_BIN/musterd" --home "$AREA/admin" --admin \
+		</dev/null >>"$AREA/admin.log" 2>&1 &
+	pids[admin]=$!
+	wait_admin admin
+	exits 0 "${as[@]}" "$MUSTER_BIN/muster" --home "$AREA/admin" secret list
+	exits 1 "${as[@]}" "$MUSTER_BIN/muster" --home "$AREA/admin" secret rotate
+	grep -q 'comes from .*/credentials/muster.secret of the daemon' said || fail "rotate: $(cat said)"
+	exits 0 "${as[@]}" "$MUSTER_BIN/muster" --home "$AREA/admin" check
+	stop admin || fail 'the admin did not stop cleanly'
+	ok 'a secret that the user may not read is asked for'
+}
+
 help
 reboot
+secret_of_daemon
+unreadable

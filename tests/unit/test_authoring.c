@@ -464,6 +464,7 @@ static void test_rotation(void **unused)
 {
 	struct fixture *f = demo();
 	struct keyring *ring = NULL;
+	struct sealer sealer;
 	struct err err = {.code = ERR_NONE};
 	char out[OUTPUT_MAX], id[SEAL_ID_HEX_SIZE], again[SEAL_ID_HEX_SIZE], *before, *after;
 	struct oid commit;
@@ -486,16 +487,17 @@ static void test_rotation(void **unused)
 
 	assert_int_equal(keyring_promote(ring, id, &err), 0);
 	assert_int_equal(keyring_save(&f->home, ring, &err), 0);
+	sealer = sealer_of(ring);
 	put(f, "other.xml", FILE_OF(""));
-	assert_int_equal(rotation_seal(&f->home, ring, &changed, &commit, &err), -1);
+	assert_int_equal(rotation_seal(&f->home, &sealer, id, &changed, &commit, &err), -1);
 	assert_non_null(strstr(err.text, "other.xml: has changes that are not committed"));
 	git_commit(f, "other");
-	assert_int_equal(rotation_seal(&f->home, ring, &changed, &commit, &err), 0);
+	assert_int_equal(rotation_seal(&f->home, &sealer, id, &changed, &commit, &err), 0);
 	assert_true(changed);
 	after = sealed_in(f, "extra.xml");
 	assert_int_equal(strncmp(after + 9, id, 8), 0);
 	assert_string_not_equal(after, before);
-	assert_int_equal(rotation_seal(&f->home, ring, &changed, &commit, &err), 0);
+	assert_int_equal(rotation_seal(&f->home, &sealer, id, &changed, &commit, &err), 0);
 	assert_false(changed);
 	assert_int_equal(publish_main(f), 2); /* sealed again for the roles too */
 	assert_int_equal(rotation_end(&f->home, &err), 0);
