@@ -293,6 +293,20 @@ static int open_releases(const struct home *home, struct err *err)
 	return rc == 0 ? signers_configure(home, err) : rc;
 }
 
+/* What a command that was killed left; plain git would be refused until the next one. */
+static int clean_source(const struct home *home, struct err *err)
+{
+	char *path = home_var(home, ADMIN_SOURCE);
+	struct repo *repo = NULL;
+	int rc = repo_open(path, &repo, err);
+
+	if (rc == 0)
+		rc = source_clean(repo, err);
+	repo_free(repo);
+	free(path);
+	return rc;
+}
+
 int setup_open(const struct home *home, struct identity **identity, struct err *err)
 {
 	struct err why = {.code = ERR_NONE};
@@ -314,6 +328,8 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 		rc = fs_remove_tree(home->var_fd, SOURCE_NEW, err);
 	if (rc == 0)
 		rc = open_releases(home, err);
+	if (rc == 0)
+		rc = clean_source(home, err);
 	if (rc == 0)
 		rc = hooks_write(home, home->var_fd, ADMIN_SOURCE "/.git", err);
 	if (rc != 0) {

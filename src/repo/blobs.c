@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "repo/object.h"
 #include "repo/source.h"
+#include "repo/worklock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,22 +116,23 @@ int blobs_settle(struct repo *repo, const char *path, const void *data, size_t s
 		 struct err *err)
 {
 	const git_index_entry *entry;
-	git_index *index = NULL;
+	struct work_lock lock;
 	git_oid id;
 	int rc = git_odb_hash(&id, data, size, GIT_OBJECT_BLOB);
 
-	if (rc == 0)
-		rc = git_repository_index(&index, repo_git2(repo));
-	if (rc == 0)
-		rc = git_index_read(index, 1);
-	entry = rc == 0 ? git_index_get_bypath(index, path, 0) : NULL;
+	if (rc != 0)
+		return git_err(err, rc, "%s", path);
+	if (work_lock_take(&lock, repo, NULL, err) != 0)
+		return -1;
+	entry = git_index_get_bypath(lock.index, path, 0);
 	if (entry && git_oid_equal(&entry->id, &id)) {
-		rc = git_index_add_bypath(index, path);
+		rc = git_index_add_bypath(lock.index, path);
 		if (rc == 0)
-			rc = git_index_write(index);
+			rc = git_index_write(lock.index);
+		rc = rc == 0 ? work_lock_put_index(&lock, err) : git_err(err, rc, "index");
 	}
-	git_index_free(index);
-	return rc == 0 ? 0 : git_err(err, rc, "index");
+	work_lock_release(&lock);
+	return rc;
 }
 
 int blobs_add_objects(struct repo *repo, const char *path, struct err *err)

@@ -74,6 +74,8 @@ int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 int source_same(struct repo *repo, const struct oid *a, const struct oid *b, bool *same,
 		struct err *err);
 
+/* Removes the lock files that a command of ours left when it was killed, and no one else's. */
+int source_clean(struct repo *repo, struct err *err);
 /* Whether the work tree or the index differs from HEAD (what .gitignore names does not count). */
 int source_changed(struct repo *repo, bool *out, struct err *err);
 /*

@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "repo/object.h"
 #include "repo/release.h"
+#include "repo/worklock.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ fail:
 }
 
 /* Writes the commit of TREE on top of PLACE and moves the branch, unless another moved it. */
-static int place_commit(struct repo *repo, const struct place *place,
+static int place_commit(struct repo *repo, struct work_lock *lock, const struct place *place,
 			const struct source_commit *commit, const struct oid *tree, struct oid *out,
 			struct err *err)
 {
@@ -90,7 +91,7 @@ static int place_commit(struct repo *repo, const struct place *place,
 		rc = repo_commit_write(repo, raw.data, raw.len, out, err);
 	buf_clear(&raw);
 	if (rc == 0)
-		rc = repo_ref_set(repo, place->ref, place->born ? &place->head : NULL, out, err);
+		rc = work_lock_move_ref(lock, place->born ? &place->head : NULL, out, err);
 	return rc;
 }
 
@@ -226,9 +227,10 @@ static int check_paths(struct repo *repo, git_index *index, const struct source_
  * The tree to commit. The index on the disk follows, so that git sees nothing staged afterwards but
  * what was before.
  */
-static int stage(struct repo *repo, git_index *index, const struct place *place,
+static int stage(struct repo *repo, struct work_lock *lock, const struct place *place,
 		 const struct source_commit *commit, struct oid *tree, struct err *err)
 {
+	git_index *index = lock->index;
 	git_oid id;
 	int rc;
 
@@ -251,7 +253,7 @@ static int stage(struct repo *repo, git_index *index, const struct place *place,
 	if (rc != 0)
 		return git_err(err, rc, "index");
 	*tree = oid_from_git(&id);
-	return 0;
+	return work_lock_put_index(lock, err);
 }
 
 /* Whether a commit may be made now at all. */
@@ -279,28 +281,23 @@ int source_commit(struct repo *repo, const struct source_commit *commit, bool *c
 		  struct oid *out, struct err *err)
 {
 	struct oid tree, before = empty_tree();
+	struct work_lock lock;
 	struct place place;
-	git_index *index;
 	int rc;
 
 	if (check_state(repo, err) != 0 || place_find(repo, commit, &place, err) != 0)
 		return -1;
 	if (place.born)
 		before = place.tree;
-	rc = index_open(repo, &index, err);
+	rc = work_lock_take(&lock, repo, place.ref, err);
 	if (rc == 0) {
-		rc = stage(repo, index, &place, commit, &tree, err);
-		/* the repository keeps the index: what was staged in memory only must not stay
-		 * there */
-		(void)git_index_read(index, 1);
-		git_index_free(index);
-	}
-	if (rc == 0 && oid_equal(&tree, &before))
-		*changed = false;
-	else if (rc == 0) {
-		rc = place_commit(repo, &place, commit, &tree, out, err);
-		if (rc == 0)
-			*changed = true;
+		rc = stage(repo, &lock, &place, commit, &tree, err);
+		if (rc == 0) {
+			*changed = !oid_equal(&tree, &before);
+			if (*changed)
+				rc = place_commit(repo, &lock, &place, commit, &tree, out, err);
+		}
+		work_lock_release(&lock);
 	}
 	free(place.ref);
 	return rc;
@@ -363,6 +360,7 @@ static int differs(struct repo *repo, unsigned flags, bool *out, struct err *err
 int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 		       const struct oid *files_of, bool *changed, struct oid *out, struct err *err)
 {
+	struct work_lock lock;
 	struct place place;
 	struct links links;
 	bool dirty;
@@ -384,11 +382,17 @@ int source_commit_tree(struct repo *repo, const struct source_commit *commit,
 	}
 	/* the files first: a kill in between leaves changes that can be seen, not a commit that
 	 * seems undone */
-	rc = checkout(repo, &links.tree, err);
-	if (rc == 0)
-		rc = place_commit(repo, &place, commit, &links.tree, out, err);
-	if (rc == 0)
-		*changed = true;
+	rc = work_lock_take(&lock, repo, place.ref, err);
+	if (rc == 0) {
+		rc = checkout(repo, &links.tree, err);
+		if (rc == 0)
+			rc = work_lock_put_index(&lock, err);
+		if (rc == 0)
+			rc = place_commit(repo, &lock, &place, commit, &links.tree, out, err);
+		if (rc == 0)
+			*changed = true;
+		work_lock_release(&lock);
+	}
 	free(place.ref);
 	return rc;
 }
@@ -428,7 +432,7 @@ static int read_file(int dirfd, const char *path, uint32_t mode, size_t *total, 
 static int list_files(struct repo *repo, git_diff **out, struct err *err)
 {
 	git_diff_options options;
-	git_index *index;
+	git_index *index = NULL;
 	int rc = git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
 
 	if (rc != 0)

@@ -239,6 +239,11 @@ int link(const char *from, const char *to)
 	return fault("link", AT_FDCWD, to) == 0 ? REAL(link)(from, to) : -1;
 }
 
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	return fault("linkat", to_fd, to) == 0 ? REAL(linkat)(from_fd, from, to_fd, to, flags) : -1;
+}
+
 int symlinkat(const char *target, int fd, const char *path)
 {
 	return fault("symlinkat", fd, path) == 0 ? REAL(symlinkat)(target, fd, path) : -1;

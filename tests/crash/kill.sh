@@ -1,5 +1,5 @@
 #!/bin/bash
-# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a rotation of the secret, of a node's first start, and of a
+# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a commit, of a rotation of the secret, of a node's first start, and of a
 # node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/crash/lib.sh"
 
@@ -58,18 +58,57 @@ publish_check() {
 	git -C publish/var/admin/release.git fsck --strict >again.log 2>&1 || { cat again.log >&2; return 1; }
 }
 
+# --- muster commit ---
+
+# no_locks HOME: stock git is not held up, and nothing lies about.
+no_locks() {
+	local left
+	left=$(cd "$1/var/admin/config" && find .git \( -name '*.lock' ! -name muster.lock -o -name muster.index -o -name muster.ref \))
+	[ -z "$left" ] || { echo "$left is left" >&2; return 1; }
+}
+
+# Edits, a secret in the clear and a new file.
+commit_setup() {
+	cp -a template commit
+	sed -i 's/8447/8449/' commit/var/admin/config/*.xml
+	cat >commit/var/admin/config/ldap.xml <<-'EOT'
+	<config xmlns="http://tail-f.com/ns/config/1.0"><facilities xmlns="https://curity.se/ns/conf/base">
+	<ldap><name>a</name><password>clear-as-day</password></ldap></facilities></config>
+	EOT
+}
+commit_run() { with_kill "$1" commit muster --home commit commit -m killed; }
+commit_check() {
+	local config=commit/var/admin/config
+	# what there is is whole: the commit before, or this one
+	git -C $config fsck --strict >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster --home commit check HEAD >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster --home commit commit -m again >again.log 2>&1 || { cat again.log >&2; return 1; }
+	[ "$(git -C $config rev-list --count HEAD)" = 3 ] || { echo 'not one commit' >&2; return 1; }
+	no_locks commit || return 1
+	[ -z "$(git -C $config status --porcelain)" ] || { git -C $config status >&2; return 1; }
+	! git -C $config cat-file --batch-all-objects --batch --buffer | grep -qaF clear-as-day ||
+		{ echo 'a secret in the clear is in git' >&2; return 1; }
+	muster --home commit publish >again.log 2>&1 || { cat again.log >&2; return 1; }
+	muster verify --cluster cluster.xml commit/var/admin/release.git >again.log 2>&1 || { cat again.log >&2; return 1; }
+	git -C commit/var/admin/release.git log -1 default | grep -q "Muster-Source: $(git -C $config rev-parse HEAD)" ||
+		{ echo 'not published' >&2; return 1; }
+	# and so does stock git
+	echo >>$config/ldap.xml
+	PATH=$MUSTER_BIN:$PATH git -C $config -c user.name=t -c user.email=t commit -qam 'with git' >again.log 2>&1 ||
+		{ cat again.log >&2; return 1; }
+}
+
 # --- muster secret ---
 
 # Whatever was done: the secret can be read, all that is in main opens, and going on ends it.
 secret_check() {
-	# as after any git that was killed in a repository that people work in: its locks are removed by hand
-	find "$1/var/admin/config/.git" -name '*.lock' -delete
 	muster --home "$1" check HEAD >again.log 2>&1 || { cat again.log >&2; return 1; }
 	muster --home "$1" secret rotate >again.log 2>&1 || { cat again.log >&2; return 1; }
 	[ "$(tr ',' '\n' <"$1/etc/secret" | wc -l)" = "$2" ] || { echo 'secrets were lost or are too many' >&2; return 1; }
 	muster --home "$1" secret promote --force >again.log 2>&1 || { cat again.log >&2; return 1; }
 	muster --home "$1" check HEAD >again.log 2>&1 || { cat again.log >&2; return 1; }
 	git -C "$1/var/admin/config" diff --quiet HEAD || { echo 'the work tree differs' >&2; return 1; }
+	no_locks "$1" || return 1
 	muster verify --cluster cluster.xml "$1/var/admin/release.git" >again.log 2>&1 || { cat again.log >&2; return 1; }
 }
 rotate_setup() { cp -a template rotate; }
@@ -124,6 +163,7 @@ update_check() { node_check "$1" update; }
 points init init init_setup init_run init_check
 make_template
 points publish publish publish_setup publish_run publish_check
+points commit commit commit_setup commit_run commit_check
 STEP=1 FIRST=1 points 'secret rotate' rotate rotate_setup rotate_run rotate_check
 points 'secret promote' promote promote_setup promote_run promote_check
 

@@ -4,6 +4,8 @@
 #include "core/limits.h"
 #include "repo/source.h"
 
+#include <sys/file.h>
+
 /* A work tree besides what every test has. */
 struct work {
 	struct fixture *f;
@@ -298,6 +300,71 @@ static void filters_are_not_run(void **state)
 	(void)commit_all(w, "one");
 	expect_answer(w->path, "git cat-file -p HEAD:a.xml", "aaa");
 	assert_false(is_changed(w));
+}
+
+/* Ours are links to one file; without anyone at work they were left by a kill. */
+static void removes_only_its_own_locks(void **state)
+{
+	struct work *w = *state;
+	struct source_commit commit = {.who = &w->who, .message = "x"};
+	bool changed = false;
+	struct oid oid;
+	char *path;
+	int fd;
+
+	need("git");
+	sh(w->path, "echo 1 > a");
+	(void)commit_all(w, "one");
+	sh(w->path, "test -e .git/muster.lock && test ! -e .git/index.lock");
+	sh(w->path, "echo 2 > a && ln .git/muster.lock .git/index.lock && "
+		    "ln .git/muster.lock .git/refs/heads/main.lock && mkdir -p .git/refs/heads/x && "
+		    "ln .git/muster.lock .git/refs/heads/x/other.lock && "
+		    "touch .git/refs/heads/x/git.lock .git/muster.index .git/muster.index.lock .git/muster.ref");
+	must(source_commit(w->repo, &commit, &changed, &oid, err));
+	assert_true(changed);
+	sh(w->path, "test -e .git/refs/heads/x/git.lock && rm -r .git/refs/heads/x && "
+		    "test \"$(find .git -name '*.lock' -o -name 'muster.*')\" = .git/muster.lock && "
+		    "test -z \"$(git status --porcelain)\"");
+	/* without a commit, at a daemon's start */
+	sh(w->path, "ln .git/muster.lock .git/index.lock");
+	must(source_clean(w->repo, err));
+	sh(w->path, "test ! -e .git/index.lock && touch .git/index.lock");
+	must(source_clean(w->repo, err));
+	sh(w->path, "test -e .git/index.lock");
+	/* git's own: named, with what to do, and left */
+	sh(w->path, "echo 3 > a");
+	must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_RETRY,
+		  ".git/index.lock: git is writing there, or was killed while it was: try again, and "
+		  "remove that file if no git runs");
+	sh(w->path, "test -e .git/index.lock && rm .git/index.lock");
+	/* while another of ours is at work nothing is taken from it */
+	sh(w->path, "ln .git/muster.lock .git/index.lock");
+	path = text_format("%s/.git/muster.lock", w->path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_RETRY,
+		  "another command of muster is writing there");
+	must(source_clean(w->repo, err));
+	sh(w->path, "test -e .git/index.lock");
+	(void)close(fd);
+	must(source_commit(w->repo, &commit, &changed, &oid, err));
+	assert_true(changed);
+	free(path);
+}
+
+/* The branch moves with what git keeps of it. */
+static void logs_the_move(void **state)
+{
+	struct work *w = *state;
+
+	need("git");
+	sh(w->path, "git checkout -q --orphan deep/branch && echo 1 > a");
+	(void)commit_all(w, "one");
+	sh(w->path, "git pack-refs --all && echo 2 > a");
+	(void)commit_all(w, "two");
+	expect_answer(w->path, "git log --format=%s deep/branch", "two\none");
+	expect_answer(w->path, "git reflog --format=%gs deep/branch", "muster: moved\nmuster: moved");
+	expect_answer(w->path, "git rev-parse HEAD@{1} HEAD~1 | uniq | wc -l", "1");
 }
 
 static void refuses_while_git_works(void **state)
@@ -723,6 +790,8 @@ int main(void)
 		work_test(paths_that_are_ignored),
 		work_test(paths_of_folders),
 		work_test(filters_are_not_run),
+		work_test(removes_only_its_own_locks),
+		work_test(logs_the_move),
 		work_test(refuses_while_git_works),
 		work_test(odd_messages_and_persons),
 		work_test(back_to_an_old_tree), work_test(back_beside_other_files),
