@@ -15,14 +15,28 @@
 
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>
+#include <libxml/uri.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NS_RELAXNG "http://relaxng.org/ns/structure/1.0"
 #define ANY_VALUE  "muster-any-value"
 
-struct schema_work {
+/* A schema may be made of several files: they name each other by what is below schema/. */
+#define FOLDER "schema/"
+#define SCHEME "muster:///" /* what the library gets for them, so that nothing else can be meant */
+
+struct part {
 	const struct file *file;
+	xmlDoc *xml; /* NULL: not well-formed; told where it is the file at hand */
+	bool seen;   /* by leads_here */
+};
+
+struct schema_work {
+	const struct fileset *files;
+	const struct file *file; /* the one at hand */
+	struct part *parts;      /* all of schema/, once read */
+	size_t part_count;
 	const struct document *doc;
 	const struct model *model;
 	struct buf *out;     /* findings, a line each */
@@ -49,12 +63,18 @@ static void put_line(struct schema_work *work, const char *place, const char *me
 static void on_schema_error(void *arg, xmlErrorPtr error)
 {
 	struct schema_work *work = arg;
-	int line = error->node ? (int)xmlGetLineNo(error->node) : error->line;
+	const xmlNode *node = error->node;
+	int line = node ? (int)xmlGetLineNo(node) : error->line;
+	const char *file = node && node->doc ? (const char *)node->doc->URL : error->file;
 	char *place;
 
 	if (error->level < XML_ERR_ERROR)
 		return;
-	place = text_format("%s:%d", work->file->path, line > 0 ? line : 1);
+	if (file && text_starts(file, SCHEME))
+		file += strlen(SCHEME);
+	else
+		file = work->file->path;
+	place = text_format("%s:%d", file, line > 0 ? line : 1);
 	put_line(work, place, error->message);
 	free(place);
 }
@@ -92,28 +112,200 @@ static void widen_all(xmlNode *parent)
 	}
 }
 
-static xmlRelaxNG *read_schema(struct schema_work *work)
-{
-	const struct file *file = work->file;
-	xmlRelaxNGParserCtxt *parser;
-	xmlDoc *xml;
+/* --- its parts --- */
 
+static bool is_schema(const char *path)
+{
+	return text_starts(path, FOLDER) && text_ends(path, ".rng");
+}
+
+static xmlDoc *read_file(const struct file *file)
+{
+	xmlDoc *xml = file->size > LIMIT_SMALL_FILE
+			      ? NULL
+			      : xmlReadMemory((const char *)file->data, (int)file->size, file->path,
+					      NULL, XML_PARSE_NONET);
+
+	return xml && xml->intSubset ? NULL : xml;
+}
+
+static void read_parts(struct schema_work *work)
+{
+	const struct fileset *files = work->files;
+
+	work->parts = mem_new(files->count, sizeof(*work->parts));
+	for (size_t i = 0; i < files->count; i++)
+		if (is_schema(files->files[i].path))
+			work->parts[work->part_count++] =
+				(struct part){.file = &files->files[i],
+					      .xml = read_file(&files->files[i])};
+}
+
+static struct part *find_part(struct schema_work *work, const char *path)
+{
+	for (size_t i = 0; i < work->part_count; i++)
+		if (strcmp(work->parts[i].file->path, path) == 0)
+			return &work->parts[i];
+	return NULL;
+}
+
+static bool is_reference(const xmlNode *node)
+{
+	return (is_pattern(node, "include") || is_pattern(node, "externalRef")) &&
+	       xmlHasNsProp((xmlNode *)node, BAD_CAST "href", NULL);
+}
+
+/* Which part NODE names from within FROM; NULL: none. */
+static struct part *resolve(struct schema_work *work, const struct part *from, xmlNode *node)
+{
+	xmlChar *href = xmlGetNoNsProp(node, BAD_CAST "href");
+	xmlChar *path = href ? xmlBuildURI(href, BAD_CAST from->file->path) : NULL;
+
+	return path ? find_part(work, (const char *)path) : NULL;
+}
+
+/* Calls FN for each part that NODE or one below it names (NULL: no part), until it is not 0. */
+static int each_reference(struct schema_work *work, const struct part *from, xmlNode *node,
+			  int (*fn)(struct schema_work *work, xmlNode *node, struct part *to))
+{
+	int rc = is_reference(node) ? fn(work, node, resolve(work, from, node)) : 0;
+
+	for (xmlNode *below = xml_first(node); rc == 0 && below; below = xml_next(below))
+		rc = each_reference(work, from, below, fn);
+	return rc;
+}
+
+static int check_reference(struct schema_work *work, xmlNode *node, struct part *to)
+{
+	char *place, *reason;
+
+	if (to)
+		return 0;
+	place = text_format("%s:%ld", work->file->path, xmlGetLineNo(node));
+	reason = text_format("%s of what is no file in " FOLDER ": a schema has nothing else",
+			     (const char *)node->name);
+	put_line(work, place, reason);
+	free(reason);
+	free(place);
+	return 0;
+}
+
+/* Whether the file at hand is named, at whatever remove. */
+static int leads_here(struct schema_work *work, xmlNode *node, struct part *to)
+{
+	(void)node;
+	if (!to || !to->xml || to->seen)
+		return 0;
+	to->seen = true;
+	return to->file == work->file ||
+	       each_reference(work, to, xmlDocGetRootElement(to->xml), leads_here);
+}
+
+static int is_here(struct schema_work *work, xmlNode *node, struct part *to)
+{
+	(void)node;
+	return to && to->file == work->file;
+}
+
+/* A file that others are made of is no schema of its own. */
+static bool is_included(struct schema_work *work)
+{
+	for (size_t i = 0; i < work->part_count; i++) {
+		const struct part *part = work->parts + i;
+
+		if (part->xml && part->file != work->file &&
+		    each_reference(work, part, xmlDocGetRootElement(part->xml), is_here) != 0)
+			return true;
+	}
+	return false;
+}
+
+static int name_fully(struct schema_work *work, xmlNode *node, struct part *to)
+{
+	char *name = text_format(SCHEME "%s", to ? to->file->path : "");
+
+	(void)work;
+	if (!xmlSetProp(node, BAD_CAST "href", BAD_CAST name))
+		abort();
+	free(name);
+	return 0;
+}
+
+/* As the library gets it: blind for parameters, and with the other files named beyond doubt. */
+static void prepare(struct schema_work *work, const struct part *part)
+{
+	(void)each_reference(work, part, xmlDocGetRootElement(part->xml), name_fully); /* never stops */
+	widen_all(xmlDocGetRootElement(part->xml));
+}
+
+static struct schema_work *loading; /* the library's loader has no argument */
+
+/* All that the library may read. */
+static xmlParserInput *load_part(const char *url, const char *id, xmlParserCtxt *ctxt)
+{
+	struct part *part = url && text_starts(url, SCHEME) ? find_part(loading, url + strlen(SCHEME))
+							     : NULL;
+	xmlParserInputBuffer *bytes;
+	xmlParserInput *input;
+	xmlChar *text = NULL;
+	int len = 0;
+
+	(void)id;
+	if (!part || !part->xml)
+		return NULL;
+	xmlDocDumpMemory(part->xml, &text, &len);
+	bytes = text ? xmlParserInputBufferCreateMem((char *)text, len, XML_CHAR_ENCODING_NONE) : NULL;
+	input = bytes ? xmlNewIOInputStream(ctxt, bytes, XML_CHAR_ENCODING_NONE) : NULL;
+	if (!input)
+		abort();
+	input->filename = (char *)xmlStrdup(BAD_CAST url);
+	return input;
+}
+
+/* --- all of it --- */
+
+/* False when it is no schema by itself: none at all (told), or a part of others. */
+static bool look_at_parts(struct schema_work *work)
+{
+	struct part *own;
+	xmlNode *root;
+
+	read_parts(work);
 	xmlSetStructuredErrorFunc(work, on_schema_error);
-	xml = xmlReadMemory((const char *)file->data, (int)file->size, file->path, NULL,
-			    XML_PARSE_NONET);
-	if (!xml || xml->intSubset) {
+	own = find_part(work, work->file->path);
+	if (!own->xml)
+		own->xml = read_file(work->file); /* once more, to hear what is wrong */
+	if (!own->xml) {
 		if (work->count == 0)
 			on_schema_error(work,
 					&(xmlError){.level = XML_ERR_ERROR,
 						    .line = 1,
 						    .message = (char[]){
 							    "not well-formed, or with a DOCTYPE"}});
-		return NULL;
+		return false;
 	}
+	root = xmlDocGetRootElement(own->xml);
+	(void)each_reference(work, own, root, check_reference); /* never stops */
+	if (work->count == 0 && each_reference(work, own, root, leads_here) != 0)
+		on_schema_error(work, &(xmlError){.level = XML_ERR_ERROR,
+						  .line = 1,
+						  .message = (char[]){"includes itself"}});
+	return work->count == 0 && !is_included(work);
+}
+
+static xmlRelaxNG *read_schema(struct schema_work *work)
+{
+	xmlDoc *xml = find_part(work, work->file->path)->xml;
+	xmlRelaxNGParserCtxt *parser;
+
 	if (is_pattern(xmlDocGetRootElement(xml), "data") ||
 	    is_pattern(xmlDocGetRootElement(xml), "value"))
 		return NULL; /* a value is no document: caught below as no schema */
-	widen_all(xmlDocGetRootElement(xml));
+	for (size_t i = 0; i < work->part_count; i++)
+		if (work->parts[i].xml)
+			prepare(work, &work->parts[i]);
+	loading = work;
+	xmlSetExternalEntityLoader(load_part);
 	parser = xmlRelaxNGNewDocParserCtxt(xml);
 	if (!parser)
 		abort();
@@ -204,6 +396,13 @@ static int validate(struct schema_work *work, xmlRelaxNG *schema)
 	return 0;
 }
 
+/* What is wrong with other files is told when they are at hand. */
+static void on_nothing(void *arg, xmlErrorPtr error)
+{
+	(void)arg;
+	(void)error;
+}
+
 /* In the child: nothing is freed. */
 static int work_in_child(void *arg, struct buf *out, struct err *err)
 {
@@ -212,6 +411,9 @@ static int work_in_child(void *arg, struct buf *out, struct err *err)
 
 	(void)err;
 	work->out = out;
+	xmlSetStructuredErrorFunc(NULL, on_nothing);
+	if (!look_at_parts(work))
+		return 0;
 	schema = read_schema(work);
 	if (schema)
 		return validate(work, schema);
@@ -232,12 +434,13 @@ static void add_lines(struct findings *findings, const char *text)
 	free(copy);
 }
 
-static int check_one(const struct file *file, const struct document *doc, const struct model *model,
+static int check_one(const struct fileset *files, const struct file *file,
+		     const struct document *doc, const struct model *model,
 		     struct findings *findings, struct err *err)
 {
 	static const struct child_limits limits = {.seconds = LIMIT_SCHEMA_SECONDS,
 						   .memory = LIMIT_SCHEMA_MEMORY};
-	struct schema_work work = {.file = file, .doc = doc, .model = model};
+	struct schema_work work = {.files = files, .file = file, .doc = doc, .model = model};
 	struct err why = {.code = ERR_NONE};
 	struct buf out;
 	int rc = 0;
@@ -264,11 +467,8 @@ int schema_check(const struct fileset *files, const struct document *doc, const 
 	size_t before = findings->count;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < files->count; i++) {
-		const char *path = files->files[i].path;
-
-		if (text_starts(path, "schema/") && text_ends(path, ".rng"))
-			rc = check_one(files->files + i, doc, model, findings, err);
-	}
+	for (size_t i = 0; rc == 0 && i < files->count; i++)
+		if (is_schema(files->files[i].path))
+			rc = check_one(files, files->files + i, doc, model, findings, err);
 	return findings->count > before ? -1 : rc;
 }

@@ -191,12 +191,150 @@ static void test_files(void **state)
 	model_free(model);
 }
 
+#define GRAMMAR "<grammar xmlns='http://relaxng.org/ns/structure/1.0'"                             \
+		" ns='http://tail-f.com/ns/config/1.0'"                                            \
+		" datatypeLibrary='http://www.w3.org/2001/XMLSchema-datatypes'>\n"
+#define PORT                                                                                       \
+	GRAMMAR "<define name='port'><element name='port'>\n<data type='unsignedShort'/></element>" \
+		"</define></grammar>"
+#define WITH_PORT(include)                                                                         \
+	GRAMMAR include "<start><element name='config' ns='http://tail-f.com/ns/config/1.0'>"       \
+			"<optional><ref name='port'/></optional></element></start></grammar>"
+
+/* The findings for BODY by schemas, of which NAMES and TEXTS end in NULL; WANT as above. */
+static void check_by_parts(const char *const *parts, const char *body, const char *want)
+{
+	char *text =
+		text_format("<config xmlns=\"http://tail-f.com/ns/config/1.0\">%s</config>", body);
+	struct document *doc = parse(text);
+	struct model *model = model_default();
+	struct fileset files = {.files = NULL};
+	struct findings findings = {.lines = NULL};
+	struct err err = {.code = ERR_NONE};
+
+	for (; *parts; parts += 2)
+		assert_int_equal(fileset_add(&files, parts[0], FILE_PLAIN, parts[1],
+					     strlen(parts[1]), &err),
+				 0);
+	if (schema_check(&files, doc, model, &findings, &err) != (want ? -1 : 0))
+		fail_msg("%s, not %s", findings.count ? findings.lines[0] : "accepted",
+			 want ? want : "accepted");
+	if (want && !strstr(findings.lines[0], want))
+		fail_msg("\"%s\" has no \"%s\"", findings.lines[0], want);
+	assert_int_equal(findings.count, want ? 1 : 0);
+	findings_clear(&findings);
+	fileset_clear(&files);
+	document_free(doc);
+	model_free(model);
+	free(text);
+}
+
+#define PARTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* A schema of several files: what is included is looked at as the rest is, and is none itself. */
+static void test_parts(void **state)
+{
+	static const char *const below[] = {"schema/site.rng", WITH_PORT("<include href='parts/port.rng'/>"),
+					    "schema/parts/port.rng", PORT, NULL};
+	const char *const *port = PARTS("schema/port.rng", PORT, "schema/site.rng",
+					WITH_PORT("<include href='port.rng'/>"));
+
+	(void)state;
+	check_by_parts(port, "", NULL);
+	check_by_parts(port, "<port>80</port>", NULL);
+	check_by_parts(port, "<port>#{PORT}</port>", NULL);
+	check_by_parts(port, "<port>x</port>",
+		       "t.xml:1: /port: \"x\" may not be the value here (schema/site.rng)");
+	check_by_parts(below, "<port>#{PORT}</port>", NULL);
+	check_by_parts(below, "<port>x</port>", "t.xml:1: /port: ");
+	/* from one folder to another, by another, and by reference */
+	check_by_parts(PARTS("schema/a/one.rng", WITH_PORT("<include href='../b/two.rng'/>"),
+			     "schema/b/two.rng", GRAMMAR "<include href='three.rng'/></grammar>",
+			     "schema/b/three.rng", PORT),
+		       "<port>x</port>", "t.xml:1: /port: ");
+	check_by_parts(PARTS("schema/site.rng", RNG("<externalRef href='one.rng'/>"),
+			     "schema/one.rng",
+			     "<element name='port' xmlns='http://relaxng.org/ns/structure/1.0' "
+			     "ns='http://tail-f.com/ns/config/1.0' "
+			     "datatypeLibrary='http://www.w3.org/2001/XMLSchema-datatypes'>"
+			     "<data type='unsignedShort'/></element>"),
+		       "<port>x</port>", "t.xml:");
+	/* two schemas of one part */
+	check_by_parts(PARTS("schema/port.rng", PORT, "schema/site.rng",
+			     WITH_PORT("<include href='port.rng'/>"), "schema/other.rng",
+			     WITH_PORT("<include href='./port.rng'/>")),
+		       "<port>#{PORT}</port>", NULL);
+}
+
+static void test_bad_parts(void **state)
+{
+	static const char *const outside[] = {
+		"nothing.rng",	 "../files/port.rng",  "../../schema/port.rng", "/schema/port.rng",
+		"/etc/passwd",	 "file:///etc/passwd", "http://127.0.0.1:1/",	"port.xml",
+		"muster:///x",	 "",		       "schema/port.rng",	"port.rng/",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		char *include = text_format("\n<include href='%s'/>", outside[i]);
+		char *schema = text_format(GRAMMAR "%s<start><text/></start></grammar>", include);
+
+		check_by_parts(PARTS("schema/x.rng", schema, "files/port.rng", PORT,
+				     "schema/port.xml", PORT, "port.rng", PORT),
+			       "", *outside[i] ? "schema/x.rng:3: include of what is no file in schema/"
+					       : "schema/x.rng:1: includes itself");
+		free(schema);
+		free(include);
+	}
+	/* what is wrong in a part is told there */
+	check_by_parts(PARTS("schema/port.rng", "<a>\n</b>", "schema/x.rng", RNG("<empty/>")), "",
+		       "schema/port.rng:2: ");
+	check_by_parts(PARTS("schema/port.rng",
+			     GRAMMAR "<define name='port'>\n<element name='port'>\n<data type='nothing'/>"
+				     "</element></define></grammar>",
+			     "schema/x.rng", WITH_PORT("<include href='port.rng'/>")),
+		       "", "schema/port.rng:4: ");
+	check_by_parts(PARTS("schema/port.rng", GRAMMAR "<include href='port.rng'/></grammar>"), "",
+		       "schema/port.rng:1: includes itself");
+}
+
+/* Circles end, and each in it is told. */
+static void test_circle(void **state)
+{
+	struct fileset files = {.files = NULL};
+	struct findings findings = {.lines = NULL};
+	struct err err = {.code = ERR_NONE};
+	struct document *doc = parse(ROOT "</config>");
+	struct model *model = model_default();
+	static const char *const names[] = {"a", "b", "c"};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char *path = text_format("schema/%s.rng", names[i]);
+		char *text = text_format(GRAMMAR "<include href='%s.rng'/></grammar>", names[(i + 1) % 3]);
+
+		assert_int_equal(fileset_add(&files, path, FILE_PLAIN, text, strlen(text), &err), 0);
+		free(path);
+		free(text);
+	}
+	assert_int_equal(schema_check(&files, doc, model, &findings, &err), -1);
+	assert_int_equal(findings.count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_non_null(strstr(findings.lines[i], ":1: includes itself"));
+	findings_clear(&findings);
+	fileset_clear(&files);
+	document_free(doc);
+	model_free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),    cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_blind),   cmocka_unit_test(test_bad_schemas),
 		cmocka_unit_test(test_shut_in), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_parts),   cmocka_unit_test(test_bad_parts),
+		cmocka_unit_test(test_circle),
 	};
 
 	config_setup();
