@@ -247,14 +247,21 @@ static xmlParserInput *load_part(const char *url, const char *id, xmlParserCtxt 
 							     : NULL;
 	xmlParserInputBuffer *bytes;
 	xmlParserInput *input;
-	xmlChar *text = NULL;
-	int len = 0;
+	xmlNode *root;
+	xmlBuffer *text = xmlBufferCreate();
 
 	(void)id;
 	if (!part || !part->xml)
 		return NULL;
-	xmlDocDumpMemory(part->xml, &text, &len);
-	bytes = text ? xmlParserInputBufferCreateMem((char *)text, len, XML_CHAR_ENCODING_NONE) : NULL;
+	root = xmlDocGetRootElement(part->xml);
+	/* lines are counted as in the file, whatever stands before its root */
+	for (long line = 1; line < xmlGetLineNo(root); line++)
+		if (xmlBufferCCat(text, "\n") != 0)
+			abort();
+	if (xmlNodeDump(text, part->xml, root, 0, 0) < 0)
+		abort();
+	bytes = xmlParserInputBufferCreateMem((const char *)xmlBufferContent(text), xmlBufferLength(text),
+					      XML_CHAR_ENCODING_NONE);
 	input = bytes ? xmlNewIOInputStream(ctxt, bytes, XML_CHAR_ENCODING_NONE) : NULL;
 	if (!input)
 		abort();

@@ -34,17 +34,44 @@ objects() { git -C "$1" cat-file --batch-all-objects --batch='%(objectname) %(ob
 
 # nowhere TEXT: not in any file but what operators put into etc/, not in any object.
 nowhere() {
-	local repo found
+	local repo found repos=0
 	found=$(grep -rlaF --exclude-dir=etc -- "$1" . || true)
 	[ -z "$found" ] || fail "$1 is in $found"
 	while IFS= read -r repo; do
 		repo=$(dirname "$repo")
+		repos=$((repos + 1))
 		! objects "$repo" | grep -qaF -- "$1" || fail "$1 is in an object of $repo"
-	done < <(find "$AREA" -name HEAD -path '*git*' ! -path '*/logs/*' ! -path '*/refs/*')
+	done < <(find "$AREA" -name HEAD -path '*git*' ! -path '*/logs/*' ! -path '*/refs/*' -type f)
+	[ "$repos" -ge 4 ] || fail "only $repos repositories were found"
+}
+
+# What may be written of a daemon's memory, and what others see of it.
+outside() {
+	local name pid value
+	for name in "${!pids[@]}"; do
+		pid=${pids[$name]}
+		grep -qE '^Max core file size +0 +0 ' "/proc/$pid/limits" || fail "$name may leave a core file"
+		[ "$(id -u)" = 0 ] || ! cat "/proc/$pid/environ" >/dev/null 2>&1 || fail "$name can be looked into"
+		for value in "${secrets[@]}"; do
+			! grep -qaF -- "$value" "/proc/$pid/cmdline" || fail "$value is in a command line"
+		done
+	done
+	# what is asked of them is looked at with the rest
+	for name in admin node1 node2; do
+		muster --home $name status --json >told.$name 2>&1 || true
+		muster --home $name log --json >told.log.$name 2>&1 || true
+	done
+	muster --home admin nodes --json >told.nodes
+	muster --home admin secret list --json >told.secrets
+	muster --home admin bundle --role default >told.bundle
+	git bundle verify -q told.bundle 2>/dev/null || git -C "$source" bundle verify -q "$AREA/told.bundle"
+	rm -rf told.git
+	git clone -q --bare told.bundle told.git 2>/dev/null
 }
 
 sweep() {
 	local value
+	outside
 	for value in "${secrets[@]}"; do
 		nowhere "$value"
 	done
@@ -70,14 +97,14 @@ for node in node1 node2; do
 done
 keystore=$(sed -n 's/.*<keystore>.*\.\([^.]*\)<\/keystore>/\1/p' node1/etc/init/cluster.xml)
 [ ${#keystore} = 43 ] || fail 'no join key found'
-start admin admin --admin
+start admin admin --admin --log-level debug
 wait_admin admin
 
 # a node with its role's key serves; one with nothing is told what it lacks, and gets it by a file alone
 give_secret admin node1 default
-start node1 node1 --no-admin --service-role default --service-name node1 --no-status
+start node1 node1 --no-admin --service-role default --service-name node1 --no-status --log-level debug
 wait_state node1 RUNNING
-start node2 node2 --no-admin --service-role internal --service-name node2 --no-status
+start node2 node2 --no-admin --service-role internal --service-name node2 --no-status --log-level debug
 within "$DEADLINE" reason_has node2 'there is no secret here to open it with' || fail 'node2 does not say what it lacks'
 field_is node2 .nodeState IDLE || fail 'node2 serves what it cannot open'
 id=$(field node2 .rejected.reason | sed -n 's/.*sealed with key \([0-9a-f]*\).*/\1/p')
@@ -128,7 +155,7 @@ stop admin
 MUSTER_CONFIG_SECRET=$(cat kept)
 rm kept
 export MUSTER_CONFIG_SECRET
-start admin admin --admin
+start admin admin --admin --log-level debug
 echo "$MUSTER_CONFIG_SECRET" >etc.kept
 unset MUSTER_CONFIG_SECRET
 wait_admin admin
@@ -144,6 +171,65 @@ muster --home admin commit -m 'sealed by the daemon too' --wait >commit.out
 wait_sequence node1 6
 (umask 077 && cat etc/kept >admin/etc/secret)
 sweep 'sealed by the daemon'
+
+# by path, and in an editor that shows all secrets open
+secret set
+printf %s "$value" | muster --home admin set 'facilities/ldap[commit]/password' -
+! grep -rqF -- "$value" "$source" || fail 'muster set leaves it in the work tree'
+sweep 'after muster set'
+muster --home admin commit -m 'by muster set' --wait >commit.out
+secret editor
+cat >editor <<-EOT
+	#!/bin/sh
+	grep -q '<password>clear-' "\$1" || exit 1
+	[ "\$(stat -f -c %T "\$1")" = tmpfs ] || exit 2
+	sed -i 's|<password>[^<]*<|<password>$(printf %s "$value" | sed 's/clear/"clear"/')<|' "\$1"
+	sed -i 's|"clear"|clear|' "\$1"
+EOT
+chmod +x editor
+EDITOR=$AREA/editor muster --home admin edit one.xml
+! grep -rqF -- "$value" "$source" || fail 'muster edit leaves it in the work tree'
+muster --home admin commit -m 'by muster edit' --wait >commit.out
+wait_sequence node1 8
+grep -qF -- "$value" node1/run/current/config.xml || fail 'the edit did not get to the node'
+sweep 'after muster set and muster edit'
+
+# by a parameter: the value is the node'\''s own, and stays in its memory
+secret param
+echo "LDAP_PASSWORD=$value" >node1/etc/params
+echo 'LDAP_PASSWORD=another' >node2/etc/params
+document param '#{LDAP_PASSWORD}' >"$source/six.xml"
+muster --home admin commit -m 'by a parameter' --wait >commit.out
+wait_sequence node1 9
+grep -qF -- "$value" node1/run/current/config.xml || fail 'the parameter is not filled'
+sweep 'after a parameter'
+
+# stock git writes in other ways too: packs, stashes, merges
+secret stash
+sed -i "s|<password>[^<]*<|<password>$value<|" "$source/two.xml"
+commit stash -q
+commit stash pop -q
+commit checkout -q -b side
+commit commit -q -a -m 'on a branch'
+commit checkout -q main
+commit commit -q --allow-empty -m 'beside it'
+commit merge -q --no-edit side
+wait_sequence node1 10
+git -C "$source" gc -q --prune=now
+git -C admin/var/admin/release.git gc -q 2>/dev/null
+sweep 'after a stash, a merge and gc'
+
+# a rotation: neither secret gets out of etc/
+stop admin
+start admin admin --admin --log-level debug # its secret is in etc/ again
+wait_admin admin
+muster --home admin secret rotate >rotate.out
+give_secret admin node1 default
+give_secret admin node2 internal
+muster --home admin secret promote --force >promote.out
+wait_sequence node1 11
+[ "$(tr ',' '\n' <admin/etc/secret | wc -l)" = 2 ] || fail 'there are not two secrets'
+sweep 'after a rotation'
 
 # a first start from a complete configuration in etc/init
 mkdir -p alone/etc/init
