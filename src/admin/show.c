@@ -236,9 +236,9 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 
 static json_t *rejected_json(const struct node *node)
 {
-	if (!*node_said(node, "rejected-release"))
+	if (!*node_said(node, "rejected-step"))
 		return json_null();
-	return json_pack("{s:s, s:I, s:s, s:s}", "release", node_said(node, "rejected-release"), "sequence",
+	return json_pack("{s:o, s:I, s:s, s:s}", "release", text_json(node_said(node, "rejected-release")), "sequence",
 			 (json_int_t)strtoll(node_said(node, "rejected-sequence"), NULL, 10), "step",
 			 node_said(node, "rejected-step"), "reason", node_said(node, "rejected-reason"));
 }

@@ -34,14 +34,18 @@ const struct command commands[] = {
 	 "$EDITOR, with secrets open\n"
 	 "On a copy in memory, which is sealed and checked when saved. Commits nothing.\n",
 	 cmd_edit},
-	{"rollback", "REV [-m MSG] [--wait[=SECONDS]] | --node NAME REV [--reason TEXT]",
+	{"rollback", "REV [-m MSG] [--wait[=SECONDS]] | --node NAME REV | --here REV",
 	 "go back to a revision\n"
-	 "The whole cluster, by a commit with its tree; or one node, by a signed pin.\n"
+	 "The whole cluster, by a commit with its tree; one node, by a signed pin; or, on a\n"
+	 "node, just this one, by what is on its disk.\n"
 	 "  -m MSG            the message\n"
 	 "  --wait[=SECONDS]  until the nodes run it (60 seconds)\n"
 	 "  --reason TEXT     for who asks why the node is held\n",
 	 cmd_rollback},
-	{"resume", "--node NAME", "let a held node follow", cmd_resume},
+	{"resume", "--node NAME | --here",
+	 "let a held node follow\n"
+	 "  --here            on a node: also what failed may be tried again\n",
+	 cmd_resume},
 	{"publish", "[--json] [REV]", "publish without a daemon", cmd_publish},
 	{"slice", "--role ROLE [REV]", "what a role would get", cmd_slice},
 	{"secret", "rotate | promote [--force] | role-key ROLE | list [--json]",

@@ -6,6 +6,7 @@
 #include "admin/trial.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
+#include "cli/here.h"
 #include "control/client.h"
 #include "core/limits.h"
 #include "repo/release.h"
@@ -356,14 +357,11 @@ int cmd_rollback(struct cli *cli, int argc, char **argv, struct err *err)
 	if (one && (asked.message || asked.follow.wait))
 		return cli_usage(err, "-m and --wait go with a rollback of the whole cluster");
 	if (!one && asked.reason)
-		return cli_usage(err, "--reason goes with --node; the whole cluster's is the message, -m");
+		return cli_usage(err, "--reason goes with --node and --here; the whole cluster's is the message, -m");
 	asked.rev = argv[optind];
 	if (asked.node)
 		return one_node(cli, &asked, err);
-	if (!asked.here)
-		return whole_cluster(cli, &asked, err);
-	(void)err_set(err, ERR_REFUSED, "--here is not built yet");
-	return CLI_FAILED;
+	return asked.here ? rollback_here(cli, asked.rev, asked.reason, err) : whole_cluster(cli, &asked, err);
 }
 
 int cmd_resume(struct cli *cli, int argc, char **argv, struct err *err)
@@ -375,8 +373,5 @@ int cmd_resume(struct cli *cli, int argc, char **argv, struct err *err)
 		return rc;
 	if (optind < argc || (!asked.here && !asked.node))
 		return cli_usage(err, "resume takes --node NAME or --here");
-	if (asked.node)
-		return one_node(cli, &asked, err);
-	(void)err_set(err, ERR_REFUSED, "--here is not built yet");
-	return CLI_FAILED;
+	return asked.node ? one_node(cli, &asked, err) : resume_here(cli, err);
 }

@@ -18,6 +18,7 @@ static void line(const char *word, const char *text)
 static void print_node(const json_t *status)
 {
 	const json_t *admin = json_object_get(status, "admin"), *rejected = json_object_get(status, "rejected");
+	const json_t *held = json_object_get(status, "held");
 	char *text = text_format("%s, role %s", cli_string(status, "name"), cli_string(status, "role"));
 
 	line("node", text);
@@ -37,8 +38,17 @@ static void print_node(const json_t *status)
 		line("admin", text);
 		free(text);
 	}
+	if (json_is_object(held)) {
+		text = text_format("by the %s at %s, since %s: %s", cli_string(held, "by"), cli_string(held, "release"),
+				   cli_string(held, "since") ? cli_string(held, "since") : "-",
+				   cli_string(held, "reason"));
+		line("held", text);
+		free(text);
+	}
 	if (json_is_object(rejected)) {
-		text = text_format("%s at %s: %s", cli_string(rejected, "release"), cli_string(rejected, "step"),
+		const char *release = cli_string(rejected, "release");
+
+		text = text_format("%s at %s: %s", release ? release : "-", cli_string(rejected, "step"),
 				   cli_string(rejected, "reason"));
 		line("rejected", text);
 		free(text);

@@ -1,4 +1,4 @@
-/* What a node's control socket answers: status, log. */
+/* What a node's control socket answers: status, log, rollback, resume. */
 #include "control/answers.h"
 
 #include <string.h>
@@ -16,6 +16,27 @@ static json_t *status_document(void *arg)
 			 node_status(answers));
 }
 
+static void on_done(void *arg, json_t *answer, const struct err *err)
+{
+	struct client *client = arg;
+
+	if (answer)
+		client_answer(client, answer);
+	else /* what is gone is not the daemon */
+		client_refuse(client, err->code == ERR_GONE ? ERR_REFUSED : err->code, err->text);
+}
+
+static void answer_rollback(struct runtime *runtime, struct client *client, const json_t *request)
+{
+	const char *rev = json_string_value(json_object_get(request, "rev"));
+	const char *reason = json_string_value(json_object_get(request, "reason"));
+
+	if (!rev)
+		client_refuse(client, ERR_CORRUPT, "the request names no revision");
+	else
+		runtime_rollback(runtime, rev, reason ? reason : "", on_done, client);
+}
+
 void node_answer(void *arg, struct client *client, const json_t *request)
 {
 	struct node_answers *answers = arg;
@@ -25,6 +46,10 @@ void node_answer(void *arg, struct client *client, const json_t *request)
 		client_refuse(client, ERR_RETRY, "the node is starting");
 	else if (strcmp(what, "log") == 0)
 		client_answer(client, json_pack("{s:o}", "log", runtime_log(answers->runtime)));
+	else if (strcmp(what, "rollback") == 0)
+		answer_rollback(answers->runtime, client, request);
+	else if (strcmp(what, "resume") == 0)
+		runtime_resume(answers->runtime, on_done, client);
 	else if (strcmp(what, "status") != 0)
 		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
@@ -36,6 +61,8 @@ void node_client_gone(void *arg, struct client *client)
 	struct node_answers *answers = arg;
 
 	waiters_forget(&answers->waiters, client);
+	if (answers->runtime)
+		runtime_forget(answers->runtime, client);
 }
 
 void node_changed(void *arg)

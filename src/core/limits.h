@@ -64,6 +64,7 @@
 #define WAIT_HEAL 200u			/* hint to look: what an editor or a script does is one change */
 #define WAIT_HEAL_MAX 30000u		/* between looks when each of many finds something: it doubles up to this */
 #define WAIT_POLL 5000u			/* between looks where there are no watches to be had */
+#define WAIT_ROLLBACK 300000u		/* an answer to a rollback on a node: its hooks, and those under way before it */
 #define WAIT_PUBLISH 300000u		/* an answer to a publication asked for on the control socket */
 
 /* --- status and metrics --- */

@@ -24,6 +24,7 @@ struct activation {
 	char name[REVISION_NAME_MAX];
 	bool back; /* to what was active: a hook that fails is told, nothing more */
 	bool refresh; /* of what is active: only its plain copy may have changed */
+	bool by_hand; /* another hand moved current there: it counts as a rollback on this node */
 	bool unready; /* no plain copy could be made of it, which is not its fault: it may work later */
 	char *plain;  /* its plain copy, or NULL */
 	bool same;    /* which is the one that is there */
@@ -64,6 +65,15 @@ static bool is_recorded(const struct home *home, const char *record)
 	return same;
 }
 
+/* At current, if it moved while it could not be looked at. */
+static void look_again(struct runtime *runtime)
+{
+	if (!runtime->look_again || runtime->stopping)
+		return;
+	runtime->look_again = false;
+	activate_look(runtime);
+}
+
 static void activation_end(struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
@@ -76,10 +86,7 @@ static void activation_end(struct activation *activation)
 	free(activation->record);
 	free(activation->plain);
 	free(activation);
-	if (runtime->look_again && !runtime->stopping) {
-		runtime->look_again = false;
-		activate_look(runtime);
-	}
+	look_again(runtime);
 	cycle_consider(runtime);
 	clean_later(runtime);
 	runtime_release(runtime);
@@ -96,10 +103,7 @@ void clean_done(struct runtime *runtime)
 {
 	runtime->busy--;
 	runtime->cleaning = false;
-	if (runtime->look_again && !runtime->stopping) {
-		runtime->look_again = false;
-		activate_look(runtime);
-	}
+	look_again(runtime);
 	cycle_consider(runtime);
 	runtime_release(runtime);
 }
@@ -201,22 +205,39 @@ static void swap_back(struct runtime *runtime, const char *failed)
 	begin_swap(runtime);
 }
 
+static bool is_held_at(const struct runtime *runtime, const char *name)
+{
+	const struct hold *hold = node_state_hold(&runtime->state);
+
+	return hold && strcmp(hold->release, name) == 0;
+}
+
+/* What is told as refused, at STEP (static text); what was asked for on this node is only told to whoever asked. */
+static void tell_failed(struct activation *activation, bool was_asked, const char *step, const char *reason)
+{
+	struct runtime *runtime = activation->runtime;
+	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
+	struct refusal *refusal = is_held_at(runtime, activation->name) ? &runtime->hold_refusal : &runtime->refusal;
+
+	if (entry && !activation->unready)
+		entry_verdict(entry, VERDICT_BURNT, step, reason);
+	/* without a record it did not even verify: it is made anew */
+	if (!was_asked && activation->record && (entry || refusal == &runtime->hold_refusal))
+		refusal_set(refusal, &activation->release, activation->sequence, step, reason);
+}
+
 /* STEP is static text. */
 static void activation_failed(struct activation *activation, const char *step, const char *reason)
 {
 	struct runtime *runtime = activation->runtime;
-	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
+	bool was_asked = activation->by_hand || wish_failed(runtime, activation->name, step, reason);
 
 	log_error(step, activation->name, "failed: %s", reason);
 	if (activation->refresh) {
 		activation_end(activation); /* what was there before stays */
 		return;
 	}
-	if (entry && activation->sequence) {
-		if (!activation->unready)
-			entry_verdict(entry, VERDICT_BURNT, step, reason);
-		refusal_set(runtime, &activation->release, activation->sequence, step, reason);
-	}
+	tell_failed(activation, was_asked, step, reason);
 	swap_back(runtime, activation->name);
 	report_save(runtime);
 	report_changed(runtime);
@@ -230,6 +251,12 @@ static void activation_unchanged(struct activation *activation)
 	heal_expect(activation->runtime, activation->expected);
 	activation->expected = NULL;
 	activation_end(activation);
+}
+
+static void hold_by_hand(struct runtime *runtime, const char *name)
+{
+	hold_set(&runtime->state.here, name, "var/node/current was moved by hand");
+	log_notice("activate", name, "moved there by hand: held at it until muster resume --here");
 }
 
 static void activation_done(struct activation *activation)
@@ -258,9 +285,13 @@ static void activation_done(struct activation *activation)
 	runtime->active_sequence = activation->sequence;
 	runtime->active_since = text_now();
 	runtime->reactivate = false;
+	if (activation->by_hand)
+		hold_by_hand(runtime, activation->name);
 	if (runtime->refusal.sequence < activation->sequence ||
 	    (runtime->head_known && oid_equal(&runtime->head, &activation->release)))
-		runtime->refusal.sequence = 0;
+		runtime->refusal.step = NULL;
+	if (is_held_at(runtime, activation->name))
+		runtime->hold_refusal.step = NULL;
 	free(runtime->record);
 	runtime->record = activation->record; /* written with the state */
 	activation->record = NULL;
@@ -412,12 +443,12 @@ static void publish_plain(struct activation *activation)
 
 /* --- an activation --- */
 
-/* At a start after a kill before the swap back: what its activation failed of then, or NULL. */
+/* At a start after a kill before the swap back, or when it was moved there by hand: what its activation failed of, or NULL. */
 static const struct state_entry *burnt_before(struct runtime *runtime, const struct activation *activation)
 {
 	const struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
-	if (runtime->active[0] || activation->back || !entry || entry->verdict != VERDICT_BURNT)
+	if (activation->back || !entry || entry->verdict != VERDICT_BURNT)
 		return NULL;
 	return entry;
 }
@@ -490,6 +521,24 @@ static void on_done(void *arg)
 		publish_plain(activation);
 }
 
+/* Neither this daemon made current lead there nor, as far as can be told, the one before. */
+static bool is_by_hand(const struct runtime *runtime, const char *name)
+{
+	const struct chain_state *chain = &runtime->state.chain;
+	char accepted[OID_HEX_SIZE];
+
+	if (strcmp(name, runtime->active) == 0 || cycle_swapped(runtime, name) || is_held_at(runtime, name))
+		return false;
+	/* forward to the newest is no rollback; at a start it was swapped and not yet activated */
+	if (!node_state_hold(&runtime->state) && chain->has_accepted &&
+	    strcmp(name, oid_hex(&chain->accepted, accepted)) == 0)
+		return false;
+	if (runtime->active[0])
+		return true;
+	/* at a start it may just be made of etc/init */
+	return runtime->state.active[0] && strcmp(name, runtime->state.active) != 0 && !text_starts(name, "init-");
+}
+
 void activate_look(struct runtime *runtime)
 {
 	struct activation *activation;
@@ -527,6 +576,7 @@ void activate_look(struct runtime *runtime)
 			   (!runtime->active[0] && strcmp(name, runtime->state.active) == 0);
 	activation->refresh = runtime->refresh && !activation->back && strcmp(name, runtime->active) == 0;
 	runtime->refresh = false;
+	activation->by_hand = !activation->back && !activation->refresh && is_by_hand(runtime, name);
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));
 	runtime->activation = activation;

@@ -61,7 +61,7 @@ int check_files(const struct fileset *files, const struct keyring *ring, const c
 
 int check_step(struct cycle *cycle, struct err *err)
 {
-	if (check_files(&cycle->files, cycle->ring, cycle->release.role, err) != 0)
+	if (check_files(&cycle->files, cycle->ring, cycle->chain.role, err) != 0)
 		return -1;
 	cycle->settings = settings_of_slice(&cycle->files);
 	return plain_check(&cycle->runtime->plain, &cycle->files, err);

@@ -36,6 +36,12 @@ void fetch_pumped(struct runtime *runtime)
 		part_done(runtime->cycle);
 }
 
+void fetch_give_up(struct runtime *runtime)
+{
+	if (runtime->cycle && runtime->cycle->fetch_parts > 0 && !runtime->cycle->pack.len && runtime->link)
+		link_drop(runtime->link, "the fetch was given up for a rollback on this node");
+}
+
 static void on_work(void *arg)
 {
 	struct cycle *cycle = arg;
@@ -98,9 +104,10 @@ void fetch_step(struct cycle *cycle)
 	struct runtime *runtime = cycle->runtime;
 	struct err err;
 
-	if (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target) &&
-	    !atomic_load(&runtime->replica_lost)) {
-		cycle_step_done(cycle, 0, NULL); /* the replica has it */
+	if (cycle->is_hold ||
+	    (cycle->chain.has_accepted && oid_equal(&cycle->chain.accepted, &cycle->target) &&
+	     !atomic_load(&runtime->replica_lost))) {
+		cycle_step_done(cycle, 0, NULL); /* it is on the disk */
 		return;
 	}
 	if (take_pack(cycle)) {

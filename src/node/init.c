@@ -472,6 +472,9 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 	} else {
 		start_clear(out);
 	}
+	/* whoever wants etc/init does not want what it was held at */
+	if (rc == 0 && options->force_reload && out->from_init)
+		out->state.here = (struct hold){.since = 0};
 	given_clear(&given);
 	return rc;
 }

@@ -189,6 +189,7 @@ static void send_told(struct link *link, enum control_verb verb)
 static void on_head(struct link *link, const struct control_message *message)
 {
 	const char *hex = control_get(message, "release"), *base = control_get(message, "base");
+	const char *pin = control_get(message, "pin");
 	uint64_t size = control_get_number(message, "pack", 0);
 	struct news *news = &link->news;
 
@@ -197,6 +198,8 @@ static void on_head(struct link *link, const struct control_message *message)
 		return;
 	}
 	news_clear(news);
+	if (pin)
+		memcpy(news->pin, pin, strlen(pin) + 1); /* a value fits */
 	news->sequence = hex ? control_get_number(message, "sequence", 0) : 0;
 	if (hex && (oid_parse(hex, &news->release) != 0 || news->sequence == 0)) {
 		peer_close(link->peer, "the admin named no release: \"%.50s\"", hex);

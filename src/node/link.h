@@ -16,11 +16,12 @@
 
 struct link;
 
-/* The admin's newest release of our role. */
+/* The admin's newest release of our role, and what else came with it. */
 struct news {
 	struct oid release;
 	uint64_t sequence; /* 0: it has none */
 	struct oid base;
+	char pin[CONTROL_VALUE_MAX + 1]; /* of this node, base64; "": it has none */
 	struct buf pack; /* what the release adds to BASE, when that was sent with the news; else empty */
 };
 

@@ -82,9 +82,8 @@ static void found_clear(struct found *found)
 
 static void note(struct node_state *state, const struct oid *oid, const struct release *release)
 {
-	struct state_entry *entry = node_state_note(state, oid);
+	struct state_entry *entry = node_state_note(state, oid, release->sequence);
 
-	entry->sequence = release->sequence;
 	entry->source = release->source;
 	entry_verdict(entry, VERDICT_PAST, "", NULL);
 }
@@ -159,11 +158,12 @@ static void note_chain(struct repo *replica, const struct chain_state *before, s
 		release_clear(&release);
 	}
 	while (count > 0) {
-		struct state_entry *entry = node_state_note(state, &list[--count].release);
+		struct state_entry *entry;
 
+		count--;
+		entry = node_state_note(state, &list[count].release, state->chain.sequence - count);
 		entry_verdict(entry, VERDICT_PAST, "", NULL);
 		entry->source = list[count].source;
-		entry->sequence = state->chain.sequence - count;
 	}
 }
 

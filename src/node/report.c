@@ -52,10 +52,50 @@ static void report_keys(const struct runtime *runtime, struct control_message *m
 	free(scope);
 }
 
+const struct refusal *report_refusal(const struct runtime *runtime)
+{
+	const struct refusal *const all[] = {&runtime->refusal, &runtime->hold_refusal, &runtime->pin_refusal};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i]->step)
+			return all[i];
+	return NULL;
+}
+
+static const char *held_by(const struct runtime *runtime, const struct hold *hold)
+{
+	return hold == &runtime->state.here ? "node" : "admin";
+}
+
+static void report_hold(const struct runtime *runtime, struct control_message *message)
+{
+	const struct hold *hold = node_state_hold(&runtime->state);
+
+	if (runtime->state.pin_sequence)
+		control_add_number(message, "pin-sequence", runtime->state.pin_sequence);
+	if (!hold)
+		return;
+	control_add(message, "held-by", held_by(runtime, hold));
+	control_add(message, "held-release", hold->release);
+	control_add_number(message, "held-since", (uint64_t)hold->since);
+	control_add(message, "held-reason", hold->reason);
+}
+
+static void report_rejected(const struct refusal *refusal, struct control_message *message)
+{
+	char hex[OID_HEX_SIZE];
+
+	if (!oid_is_zero(&refusal->release))
+		control_add(message, "rejected-release", oid_hex(&refusal->release, hex));
+	control_add_number(message, "rejected-sequence", refusal->sequence);
+	control_add(message, "rejected-step", refusal->step);
+	control_add(message, "rejected-reason", refusal->reason);
+}
+
 void report_tell(struct runtime *runtime, struct control_message *message)
 {
 	const struct chain_state *chain = &runtime->state.chain;
-	const struct refusal *refusal = &runtime->refusal;
+	const struct refusal *refusal = report_refusal(runtime);
 	unsigned drift = atomic_load(&runtime->drift);
 	char hex[OID_HEX_SIZE];
 
@@ -73,12 +113,9 @@ void report_tell(struct runtime *runtime, struct control_message *message)
 	}
 	if (drift)
 		control_add_number(message, "drift", drift);
-	if (refusal->sequence) {
-		control_add(message, "rejected-release", oid_hex(&refusal->release, hex));
-		control_add_number(message, "rejected-sequence", refusal->sequence);
-		control_add(message, "rejected-step", refusal->step);
-		control_add(message, "rejected-reason", refusal->reason);
-	}
+	report_hold(runtime, message);
+	if (refusal)
+		report_rejected(refusal, message);
 }
 
 static void on_pruned(void *arg)
@@ -145,16 +182,19 @@ static void on_done(void *arg)
 	runtime->unsaved = saving->rc != 0;
 	if (saving->rc == 0)
 		heal_saved(runtime, saving->state);
-	if (saving->rc != 0 && !waiter) {
+	if (saving->rc != 0 && !waiter)
 		log_error("report", runtime->name, "written again later: %s", saving->err.text);
+	if (saving->rc != 0)
 		retry_later(runtime);
-	}
 	if (runtime->save_again) {
 		runtime->save_again = false;
 		report_save(runtime);
-	} else if (waiter) {
+	} else {
 		runtime->save_waiter = NULL;
-		cycle_saved(waiter, saving->rc, &saving->err);
+		wish_saved(runtime, saving->rc, &saving->err);
+		pin_saved(runtime, saving->rc);
+		if (waiter) /* last: it may have more to save */
+			cycle_saved(waiter, saving->rc, &saving->err);
 	}
 	runtime->busy--;
 	runtime_release(runtime);
@@ -199,10 +239,20 @@ static json_t *oid_json(const struct oid *oid)
 
 static json_t *refusal_json(const struct refusal *refusal)
 {
-	if (!refusal->sequence)
+	if (!refusal)
 		return json_null();
 	return json_pack("{s:o, s:I, s:s, s:s}", "release", oid_json(&refusal->release), "sequence",
 			 (json_int_t)refusal->sequence, "step", refusal->step, "reason", refusal->reason);
+}
+
+static json_t *held_json(const struct runtime *runtime)
+{
+	const struct hold *hold = node_state_hold(&runtime->state);
+
+	if (!hold)
+		return json_null();
+	return json_pack("{s:s, s:s, s:o, s:s}", "by", held_by(runtime, hold), "release", hold->release, "since",
+			 time_json(hold->since), "reason", hold->reason);
 }
 
 json_t *runtime_status(const struct runtime *runtime)
@@ -214,13 +264,14 @@ json_t *runtime_status(const struct runtime *runtime)
 					    "lastContact", time_json(link_contact(runtime->link)))
 				: json_null();
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:n, s:o, s:I, s:s}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "name",
 			 runtime->name, "role", runtime->state.chain.role, "nodeState",
 			 words[runtime->word].word, "isReady", serving, "isServing", serving,
 			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
 			 "sequence", (json_int_t)runtime->active_sequence, "source",
 			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
-			 "admin", admin, "held", "rejected", refusal_json(&runtime->refusal), "drift",
+			 "admin", admin, "held", held_json(runtime), "rejected",
+			 refusal_json(report_refusal(runtime)), "drift",
 			 (json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
 }
 

@@ -249,7 +249,8 @@ static int prune(const struct home *home, int revisions, const struct node_state
 		if (faccessat(revisions, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		if (++there > count && strcmp(name, current) != 0 &&
-		    strcmp(name, state->active) != 0 &&
+		    strcmp(name, state->active) != 0 && strcmp(name, state->here.release) != 0 &&
+		    strcmp(name, state->pinned.release) != 0 &&
 		    !(keep && strcmp(name, keep) == 0))
 			rc = remove_revision(revisions, name, err);
 	}

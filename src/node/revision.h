@@ -45,8 +45,8 @@ int revision_current(const struct home *home, char out[static REVISION_NAME_MAX]
 int revision_swap(const struct home *home, const char *name, struct err *err);
 /*
  * Removes the revisions of releases in STATE's log but for the COUNT newest that are there, which are for a way back without the
- * admin; never the current one, nor one named KEEP (may be NULL), nor one that the log does not name. Nothing may stage or swap
- * meanwhile.
+ * admin; never the current one, one it is held at, nor one named KEEP (may be NULL), nor one that the log does not name. Nothing
+ * may stage or swap meanwhile.
  */
 int revision_prune(const struct home *home, const struct node_state *state, size_t count, const char *keep,
 		   struct err *err);

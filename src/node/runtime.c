@@ -33,7 +33,7 @@ static void refuse_older(struct runtime *runtime)
 	(void)oid_hex(&runtime->head, hex);
 	hex[12] = '\0';
 	log_error("verify", hex, "release refused, kept what is active: %s", reason);
-	refusal_set(runtime, &runtime->head, runtime->head_sequence, "verify", reason);
+	refusal_set(&runtime->refusal, &runtime->head, runtime->head_sequence, "verify", reason);
 	report_changed(runtime);
 }
 
@@ -51,13 +51,14 @@ static void on_head(void *arg, struct news *news)
 		buf_init(&news->pack, 0); /* it is taken */
 	}
 	if (news->sequence && strcmp(runtime->active, oid_hex(&news->release, hex)) == 0 &&
-	    runtime->refusal.sequence) {
-		runtime->refusal.sequence = 0; /* what was refused is not offered any more */
+	    runtime->refusal.step) {
+		runtime->refusal.step = NULL; /* what was refused is not offered any more */
 		report_changed(runtime);
 	}
 	if (news->sequence && runtime->state.chain.has_accepted &&
 	    news->sequence < runtime->state.chain.sequence)
 		refuse_older(runtime);
+	pin_offered(runtime, news->pin[0] ? news->pin : NULL);
 	cycle_consider(runtime);
 }
 
@@ -67,7 +68,7 @@ static void on_link(void *arg, bool up, const char *reason)
 
 	(void)reason; /* the link logged it */
 	if (!up)
-		runtime->head_known = false;
+		runtime->head_known = runtime->pin_waits = false;
 	report_changed(runtime);
 }
 
@@ -165,14 +166,25 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 	return rc;
 }
 
-/* What is burnt and newest is told after a start too. */
+/* What is burnt, and newest or held at, is told after a start too. */
 static void restore_refusal(struct runtime *runtime)
 {
-	const struct state_entry *newest = runtime->state.log;
+	const struct chain_state *chain = &runtime->state.chain;
+	const struct hold *hold = node_state_hold(&runtime->state);
+	char name[OID_HEX_SIZE];
 
-	if (runtime->state.log_count > 0 && newest->verdict == VERDICT_BURNT)
-		refusal_set(runtime, &newest->release, newest->sequence, burnt_step(newest),
-			    newest->reason ? newest->reason : "it is burnt");
+	for (size_t i = 0; i < runtime->state.log_count; i++) {
+		const struct state_entry *entry = runtime->state.log + i;
+		const char *reason = entry->reason ? entry->reason : "it is burnt";
+
+		if (entry->verdict != VERDICT_BURNT)
+			continue;
+		if (hold && strcmp(hold->release, oid_hex(&entry->release, name)) == 0)
+			refusal_set(&runtime->hold_refusal, &entry->release, entry->sequence, burnt_step(entry),
+				    reason);
+		else if (chain->has_accepted && oid_equal(&chain->accepted, &entry->release))
+			refusal_set(&runtime->refusal, &entry->release, entry->sequence, burnt_step(entry), reason);
+	}
 }
 
 static void take_start(struct runtime *runtime, struct start *start)
@@ -216,6 +228,7 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	*runtime = (struct runtime){
 		.loop = loop, .home = home, .proc = proc, .changed = changed, .arg = arg, .busy = 1};
 	runtime->plain = plain;
+	buf_init(&runtime->pin, PIN_RAW_MAX);
 	memcpy(runtime->name, options->name, strlen(options->name) + 1);
 	(void)uv_timer_init(loop, &runtime->retry); /* never fails */
 	runtime->retry.data = runtime;
@@ -319,16 +332,20 @@ static void reload_keys(struct runtime *runtime)
 	report_changed(runtime);
 }
 
+static void forget_refusal(struct runtime *runtime, struct refusal *refusal)
+{
+	const struct state_entry *entry = node_state_find(&runtime->state, &refusal->release);
+
+	if (!entry || entry->verdict != VERDICT_BURNT)
+		refusal->step = NULL;
+}
+
 void runtime_reload(struct runtime *runtime)
 {
 	reload_keys(runtime);
-	if (runtime->refusal.sequence) {
-		const struct state_entry *entry = node_state_find(&runtime->state, &runtime->refusal.release);
-
-		/* what was burnt stays so until `muster resume --here` */
-		if (!entry || entry->verdict != VERDICT_BURNT)
-			runtime->refusal.sequence = 0;
-	}
+	/* what was burnt stays so until `muster resume --here` */
+	forget_refusal(runtime, &runtime->refusal);
+	forget_refusal(runtime, &runtime->hold_refusal);
 	runtime->refresh = true;
 	activate_look(runtime);
 	cycle_consider(runtime);
@@ -349,6 +366,8 @@ void runtime_release(struct runtime *runtime)
 	keyring_free(runtime->ring);
 	static_key_free(runtime->key);
 	news_clear(&runtime->news);
+	buf_clear(&runtime->pin);
+	wish_free(runtime);
 	free(runtime->record);
 	heal_free(runtime->heal);
 	free(runtime);

@@ -53,6 +53,20 @@ void runtime_reload(struct runtime *runtime);
 json_t *runtime_status(const struct runtime *runtime);
 /* `muster log --json`, newest first, a new reference. */
 json_t *runtime_log(const struct runtime *runtime);
+/* An answer to what was asked for (taken over), or NULL and why it was not done. */
+typedef void runtime_answer_fn(void *arg, json_t *answer, const struct err *err);
+/*
+ * Goes back to REV (a release accepted here or its source, by 7 digits or more; or init-...) and stays held there, by what is on
+ * the disk. Answers when it runs, or when that failed and nothing holds that did not before. One is done at a time.
+ */
+void runtime_rollback(struct runtime *runtime, const char *rev, const char *reason, runtime_answer_fn *fn, void *arg);
+/*
+ * Ends the hold made here, and forgets what is burnt or refused: it is tried again. Answers "ended": whether there was such a
+ * hold, "forgotten": how many were burnt, "pinned": the release that a pin of the admin's holds it at now, or null.
+ */
+void runtime_resume(struct runtime *runtime, runtime_answer_fn *fn, void *arg);
+/* Whoever asked with ARG is gone: no answer. */
+void runtime_forget(struct runtime *runtime, const void *arg);
 /* Stops; memory goes when the loop has run out of what is its. NULL is fine. */
 void runtime_stop(struct runtime *runtime);
 

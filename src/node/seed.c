@@ -72,8 +72,7 @@ static int take_bundle(const struct home *home, int fd, struct node_state *state
 		rc = quarantine_release(home, chain.role, &tip, err);
 	if (rc == 0) {
 		state->chain = chain;
-		entry = node_state_note(state, &tip);
-		entry->sequence = release.sequence;
+		entry = node_state_note(state, &tip, release.sequence);
 		entry->source = release.source;
 		entry_verdict(entry, VERDICT_ACCEPTED, "", NULL);
 	}

@@ -10,11 +10,14 @@ static int make_revision(struct cycle *cycle, struct err *err)
 	struct revision revision;
 	struct err unsound;
 
-	(void)oid_hex(&cycle->target, cycle->name);
+	if (!cycle->is_hold)
+		(void)oid_hex(&cycle->target, cycle->name);
 	if (revision_read(home, cycle->name, &cycle->known, &revision, &unsound) == 0) {
 		revision_clear(&revision); /* it is there already */
 		return 0;
 	}
+	if (cycle->raw.len == 0) /* it was there when it was read */
+		return err_set(err, unsound.code, "%s", unsound.text);
 	if (revision_write(home, cycle->name, &cycle->files, cycle->raw.data, cycle->raw.len,
 			   err) != 0 ||
 	    revision_read(home, cycle->name, &cycle->known, &revision, err) != 0)

@@ -40,11 +40,36 @@ bool node_state_accepted(const struct node_state *state, const struct oid *relea
 	return false;
 }
 
+const struct hold *node_state_hold(const struct node_state *state)
+{
+	if (state->here.release[0])
+		return &state->here;
+	return state->pinned.release[0] ? &state->pinned : NULL;
+}
+
+void hold_set(struct hold *hold, const char *release, const char *reason)
+{
+	*hold = (struct hold){.since = text_now()};
+	memcpy(hold->release, release, strnlen(release, sizeof(hold->release) - 1));
+	memcpy(hold->reason, reason, strnlen(reason, sizeof(hold->reason) - 1));
+	reason_clean(hold->reason);
+}
+
+/* What the next start needs: it is current, or will be. */
+static bool is_needed(const struct node_state *state, const struct state_entry *entry)
+{
+	char name[OID_HEX_SIZE];
+
+	(void)oid_hex(&entry->release, name);
+	return entry->verdict == VERDICT_ACTIVE || strcmp(name, state->here.release) == 0 ||
+	       strcmp(name, state->pinned.release) == 0;
+}
+
 static void drop_oldest(struct node_state *state)
 {
 	size_t at = state->log_count - 1;
 
-	if (state->log[at].verdict == VERDICT_ACTIVE)
+	while (at > 0 && is_needed(state, state->log + at))
 		at--;
 	free(state->log[at].reason);
 	memmove(state->log + at, state->log + at + 1,
@@ -52,18 +77,22 @@ static void drop_oldest(struct node_state *state)
 	state->log_count--;
 }
 
-struct state_entry *node_state_note(struct node_state *state, const struct oid *release)
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release, uint64_t sequence)
 {
 	struct state_entry *entry = node_state_find(state, release);
+	size_t at = 0;
 
 	if (entry)
 		return entry;
 	if (state->log_count == STATE_LOG_MAX)
 		drop_oldest(state);
-	memmove(state->log + 1, state->log, state->log_count * sizeof(*state->log));
+	while (at < state->log_count && state->log[at].sequence > sequence)
+		at++;
+	entry = state->log + at;
+	memmove(entry + 1, entry, (state->log_count - at) * sizeof(*state->log));
 	state->log_count++;
-	state->log[0] = (struct state_entry){.release = *release};
-	return state->log;
+	*entry = (struct state_entry){.release = *release, .sequence = sequence};
+	return entry;
 }
 
 void reason_clean(char *reason)
@@ -125,6 +154,14 @@ static json_t *entry_json(const struct state_entry *entry)
 			 entry->step, "reason", entry->reason);
 }
 
+static json_t *hold_json(const struct hold *hold)
+{
+	if (!hold->release[0])
+		return json_null();
+	return json_pack("{s:s, s:I, s:s}", "release", hold->release, "since", (json_int_t)hold->since, "reason",
+			 hold->reason);
+}
+
 char *node_state_format(const struct node_state *state)
 {
 	const struct chain_state *chain = &state->chain;
@@ -138,11 +175,12 @@ char *node_state_format(const struct node_state *state)
 		(void)json_array_append_new(keys, key_json(chain->keys[i])); /* only out of memory */
 	for (size_t i = 0; i < state->log_count; i++)
 		(void)json_array_append_new(log, entry_json(state->log + i)); /* only out of memory */
-	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o}", "version", STATE_VERSION, "cluster",
-			buf_text(&id), "role", chain->role, "accepted",
+	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o, s:o, s:I, s:o}", "version", STATE_VERSION,
+			"cluster", buf_text(&id), "role", chain->role, "accepted",
 			chain->has_accepted ? oid_hex(&chain->accepted, accepted) : "", "sequence",
 			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "active",
-			state->active, "log", log);
+			state->active, "here", hold_json(&state->here), "pinned", hold_json(&state->pinned),
+			"pinSequence", (json_int_t)state->pin_sequence, "log", log);
 	text = json_dumps(doc, JSON_INDENT(1));
 	assert(text); /* every string in it is ours or was checked to be UTF-8 */
 	json_decref(doc);
@@ -215,6 +253,40 @@ static int parse_entry(struct node_state *state, const json_t *doc)
 	return 0;
 }
 
+/* The name of a revision: no path. */
+static bool is_revision(const char *name)
+{
+	return strlen(name) < REVISION_NAME_MAX && !strchr(name, '/');
+}
+
+static int parse_hold(struct hold *hold, json_t *doc)
+{
+	const char *release, *reason;
+	json_int_t since;
+
+	if (json_is_null(doc))
+		return 0;
+	if (json_unpack(doc, "{s:s, s:I, s:s}", "release", &release, "since", &since, "reason", &reason) != 0 ||
+	    !*release || !is_revision(release) || since < 0 || since > RELEASE_TIME_MAX ||
+	    strlen(reason) > PIN_REASON_MAX)
+		return -1;
+	hold_set(hold, release, reason);
+	hold->since = since;
+	return 0;
+}
+
+static int parse_holds(struct node_state *state, json_t *doc)
+{
+	json_t *here, *pinned;
+	json_int_t sequence;
+
+	if (json_unpack(doc, "{s:o, s:o, s:I}", "here", &here, "pinned", &pinned, "pinSequence", &sequence) != 0 ||
+	    sequence < 0 || parse_hold(&state->here, here) != 0 || parse_hold(&state->pinned, pinned) != 0)
+		return -1;
+	state->pin_sequence = (uint64_t)sequence;
+	return state->pinned.release[0] && sequence == 0 ? -1 : 0;
+}
+
 static int parse_state(struct node_state *state, json_t *doc)
 {
 	struct chain_state *chain = &state->chain;
@@ -236,8 +308,8 @@ static int parse_state(struct node_state *state, json_t *doc)
 	buf_clear(&id);
 	chain->has_accepted = *accepted != '\0';
 	if (rc != 0 || version != STATE_VERSION || !name_valid(role) || sequence < 0 ||
-	    strlen(init) >= sizeof(state->init_digest) || strlen(active) >= sizeof(state->active) ||
-	    strchr(active, '/') || parse_keys(chain, keys) != 0 ||
+	    strlen(init) >= sizeof(state->init_digest) || !is_revision(active) || parse_holds(state, doc) != 0 ||
+	    parse_keys(chain, keys) != 0 ||
 	    (*accepted && oid_parse(accepted, &chain->accepted) != 0))
 		return -1;
 	memcpy(chain->role, role, strlen(role) + 1);

@@ -1,6 +1,6 @@
 /*
  * What a node must remember, in var/node/state (JSON, replaced atomically): the newest release it ever accepted, with the
- * keys that may sign the next, and what became of the releases it had.
+ * keys that may sign the next, what it is held at, and what became of the releases it had.
  */
 #ifndef MUSTER_NODE_STATE_H
 #define MUSTER_NODE_STATE_H
@@ -9,6 +9,7 @@
 #include "core/home.h"
 #include "core/oid.h"
 #include "repo/chain.h"
+#include "repo/pin.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,11 +45,21 @@ struct state_entry {
 	char *reason;  /* NULL: none */
 };
 
+/* What this node is held at: newer releases are accepted, and not deployed. */
+struct hold {
+	char release[REVISION_NAME_MAX]; /* the revision's name; "": it is not held */
+	int64_t since;			 /* seconds */
+	char reason[PIN_REASON_MAX + 1]; /* fit for JSON */
+};
+
 struct node_state {
 	bool known; /* there is a cluster and a role: false in a new home */
 	struct chain_state chain;
 	char init_digest[STATE_DIGEST_MAX]; /* of the cluster file in etc/init that was read last */
 	char active[REVISION_NAME_MAX]; /* the revision last activated, what a start falls back to; "": none */
+	struct hold here;      /* the hold made on this node: while there is one, the admin's has no effect */
+	struct hold pinned;    /* the hold of the newest pin, if that is one */
+	uint64_t pin_sequence; /* of the newest pin accepted: an older one is never accepted again; 0: none was */
 	struct state_entry log[STATE_LOG_MAX]; /* newest first */
 	size_t log_count;
 };
@@ -65,12 +76,16 @@ struct state_entry *node_state_find(struct node_state *state, const struct oid *
 /* Whether the release was accepted here: it passed verify, whatever came of it later. */
 bool node_state_accepted(const struct node_state *state, const struct oid *release);
 /*
- * The entry of an accepted release, added in front if it is not there. When there are too many, the oldest goes that is not the
- * active one: that must stay known as accepted, or the next start could not verify it.
+ * The entry of an accepted release, added before the first that is not newer if it is not there. When there are too many, the
+ * oldest goes that is neither active nor held: those must stay known as accepted, or the next start could not verify them.
  */
-struct state_entry *node_state_note(struct node_state *state, const struct oid *release);
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release, uint64_t sequence);
 void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason);
 const char *verdict_word(enum verdict verdict);
+/* The hold that is in force, NULL for none: the node's own before the admin's. */
+const struct hold *node_state_hold(const struct node_state *state);
+/* Makes it a hold at a revision, from now on. */
+void hold_set(struct hold *hold, const char *release, const char *reason);
 /* Makes a reason fit for JSON, a terminal and the channel, whatever bytes a file name in it had: in place. */
 void reason_clean(char *reason);
 

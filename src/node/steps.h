@@ -24,11 +24,11 @@ enum node_state_word {
 #undef X
 };
 
-/* The release the admin offered and this node refused, and why. */
+/* What this node refused, and why. */
 struct refusal {
-	struct oid release;
-	uint64_t sequence; /* 0: nothing is refused */
-	const char *step;  /* static text */
+	struct oid release; /* zero: a pin that names none */
+	uint64_t sequence;  /* of the release; 0: not known */
+	const char *step;   /* static text; NULL: nothing is refused */
 	char reason[1024];
 };
 
@@ -55,7 +55,15 @@ struct runtime {
 	struct oid head;
 	uint64_t head_sequence; /* 0: the role has none */
 	struct news news;	/* the last that came with a pack */
-	struct refusal refusal;
+	struct refusal refusal;	     /* of the admin's newest release */
+	struct refusal hold_refusal; /* of the one it is held at */
+	struct refusal pin_refusal;  /* of the admin's pin, which holds at none then */
+
+	struct buf pin;	   /* what the admin sent last, raw */
+	bool pin_waits;	   /* it is to be judged, once the newest release is */
+	bool judging;	   /* a worker does */
+	bool pin_unsaved;  /* it was accepted, and is not on the disk yet: nothing is taken up before */
+	struct wish *wish; /* a rollback or resume that was asked for here, or NULL */
 
 	struct inotify *watch; /* NULL: there is none to be had */
 	uv_timer_t poll;       /* runs then */
@@ -98,6 +106,10 @@ struct runtime {
 struct cycle {
 	struct runtime *runtime;
 	size_t step;
+	bool is_hold;		  /* it is what this node is held at, NAME, or what a wish asks for: on the disk */
+	bool is_wish;
+	bool swaps;		  /* swap began */
+	bool over;		  /* and was not done when the activation had failed already */
 	struct oid asked;	  /* what the admin named */
 	struct oid target;	  /* the same; after fetch, what the branch holds */
 	bool refill;		  /* it ends when the replica has it: nothing is to be deployed */
@@ -138,8 +150,13 @@ void cycle_saved(struct cycle *cycle, int rc, const struct err *err);
  */
 void cycle_activated(struct runtime *runtime, const char *name, bool ok);
 
+/* One that deploys a revision, whatever the admin offers: what this node is held at, or with IS_WISH is to be. */
+void cycle_hold(struct runtime *runtime, const char *name, bool is_wish);
+/* Whether it was the cycle that made current lead to NAME. */
+bool cycle_swapped(const struct runtime *runtime, const char *name);
+
 /* Tells that a release is refused, from STEP (static text) with a sentence. */
-void refusal_set(struct runtime *runtime, const struct oid *release, uint64_t sequence, const char *step,
+void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence, const char *step,
 		 const char *reason);
 /* Neither the release nor the admin is to blame, or not for ever: once more, after the back-off. */
 void retry_later(struct runtime *runtime);
@@ -148,6 +165,8 @@ void retry_later(struct runtime *runtime);
 void fetch_step(struct cycle *cycle);
 /* The link has pumped all of the fetch. */
 void fetch_pumped(struct runtime *runtime);
+/* Ends a fetch that is under way, and with it the connection. */
+void fetch_give_up(struct runtime *runtime);
 int verify_step(struct cycle *cycle, struct err *err);
 int check_step(struct cycle *cycle, struct err *err);
 int stage_step(struct cycle *cycle, struct err *err);
@@ -192,8 +211,29 @@ void health_run(struct runtime *runtime, const char *name, const struct settings
 void health_stop(struct runtime *runtime);
 /* The step that burnt a release: static text. */
 const char *burnt_step(const struct state_entry *entry);
+/* --- pinned.c --- */
+/* The pin that came with a head, base64; NULL: none came. */
+void pin_offered(struct runtime *runtime, const char *text);
+/* Judges it if it waits and can be judged; true: nothing else is to begin. */
+bool pin_consider(struct runtime *runtime);
+void pin_saved(struct runtime *runtime, int rc);
+
+/* --- rollback.c --- */
+/* Begins what is wished, if it can; true: nothing else is to begin. */
+bool wish_consider(struct runtime *runtime);
+/* The wished revision passed vet: from now on it holds. */
+void wish_hold(struct runtime *runtime);
+/* It is done, or with ERR is not, and nothing holds that did not before: answers. */
+void wish_end(struct runtime *runtime, const struct err *err);
+/* The activation of NAME failed at STEP: whether that was wished, and who did is answered. */
+bool wish_failed(struct runtime *runtime, const char *name, const char *step, const char *reason);
+void wish_saved(struct runtime *runtime, int rc, const struct err *err);
+/* Without an answer. */
+void wish_free(struct runtime *runtime);
 
 /* --- report.c --- */
+/* What is told as refused, of all that is: NULL for nothing. */
+const struct refusal *report_refusal(const struct runtime *runtime);
 /* Fills register and status messages. */
 void report_tell(struct runtime *runtime, struct control_message *message);
 /* Something of the status changed: enters the right node state, tells the admin and whoever waits. */

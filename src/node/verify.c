@@ -4,6 +4,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "node/heal.h"
+#include "node/hold.h"
 #include "node/quarantine.h"
 #include "repo/pack.h"
 
@@ -52,10 +53,29 @@ static int read_accepted(struct cycle *cycle, struct err *err)
 	return rc;
 }
 
+/* What this node is held at, or what is wished. */
+static int read_held(struct cycle *cycle, struct err *err)
+{
+	struct revision revision;
+
+	if (hold_read(cycle->runtime->home, &cycle->known, cycle->name, &revision, err) != 0)
+		return -1;
+	if (revision.raw)
+		buf_put(&cycle->raw, revision.raw, revision.raw_size);
+	cycle->release = revision.release;
+	revision.release = (struct release){.sequence = 0};
+	cycle->files = revision.files;
+	revision.files = (struct fileset){0};
+	revision_clear(&revision);
+	return 0;
+}
+
 int verify_step(struct cycle *cycle, struct err *err)
 {
 	struct chain_state before = cycle->chain;
-	int rc = cycle->quarantine ? take_fetched(cycle, err) : read_accepted(cycle, err);
+	int rc = cycle->is_hold	     ? read_held(cycle, err)
+		 : cycle->quarantine ? take_fetched(cycle, err)
+				     : read_accepted(cycle, err);
 
 	/* a release is not refused for what is wrong with the replica */
 	if (rc != 0 && !cycle->whole && replica_suspect(cycle->runtime->home, &before, err))

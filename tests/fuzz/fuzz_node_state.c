@@ -21,7 +21,7 @@ static void check_log(struct node_state *state)
 		assert(node_state_accepted(state, &state->log[i].release));
 		assert(*verdict_word(state->log[i].verdict));
 	}
-	entry = node_state_note(state, &fresh);
+	entry = node_state_note(state, &fresh, UINT64_MAX);
 	assert(node_state_find(state, &fresh) == entry && state->log_count <= STATE_LOG_MAX);
 	entry_verdict(entry, VERDICT_REJECTED, "check", "\x80 a reason\n");
 	free(node_state_format(state));

@@ -219,7 +219,7 @@ static void accept_all(struct node *node)
 	state->chain.accepted = node->oid[CHAIN];
 	state->chain.sequence = CHAIN;
 	for (unsigned n = 1; n <= CHAIN; n++)
-		entry_verdict(node_state_note(state, &node->oid[n]), n == CHAIN ? VERDICT_ACTIVE : VERDICT_PAST, "", NULL);
+		entry_verdict(node_state_note(state, &node->oid[n], n), n == CHAIN ? VERDICT_ACTIVE : VERDICT_PAST, "", NULL);
 	memcpy(state->active, node->name[CHAIN], sizeof(node->name[CHAIN]));
 	must(revision_swap(&node->place->home, node->name[CHAIN], err));
 	must(quarantine_branch(&node->place->home, "web", &node->oid[CHAIN], err));

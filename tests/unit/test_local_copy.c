@@ -37,7 +37,7 @@ static void make(struct made *m)
 	(void)oid_hex(&m->oid, m->name);
 	memcpy(m->state.chain.cluster_id, r.cluster_id, CLUSTER_ID_SIZE);
 	memcpy(m->state.chain.role, r.role, sizeof(r.role));
-	(void)node_state_note(&m->state, &m->oid);
+	(void)node_state_note(&m->state, &m->oid, 1);
 	release_clear(&r);
 }
 

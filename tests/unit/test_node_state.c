@@ -31,12 +31,16 @@ static struct node_state sample(void)
 	memset(state.chain.keys[1], 0xff, KEY_SIZE);
 	memset(state.init_digest, 'a', STATE_DIGEST_MAX - 1);
 	memset(state.active, 'b', REVISION_NAME_MAX - 1);
+	memset(state.here.release, 'c', REVISION_NAME_MAX - 1);
+	memset(state.here.reason, 'd', PIN_REASON_MAX);
+	state.here.since = RELEASE_TIME_MAX;
+	hold_set(&state.pinned, "init-1", "bytes \xff and \n");
+	state.pin_sequence = INT64_MAX;
 	for (unsigned i = 1; i <= 3; i++) {
 		struct state_entry *entry;
 
 		oid = oid_of(i);
-		entry = node_state_note(&state, &oid);
-		entry->sequence = i;
+		entry = node_state_note(&state, &oid, i);
 		entry->source = oid_of(100 + i);
 		entry->activated_at = 1700000000 + i;
 	}
@@ -80,6 +84,10 @@ static void comes_back(void **state_)
 	assert_int_equal(back.chain.key_count, 2);
 	assert_memory_equal(back.chain.keys, state.chain.keys, sizeof(back.chain.keys));
 	assert_string_equal(back.active, state.active);
+	assert_memory_equal(&back.here, &state.here, sizeof(back.here));
+	assert_memory_equal(&back.pinned, &state.pinned, sizeof(back.pinned));
+	assert_string_equal(back.pinned.reason, "bytes ? and ?");
+	assert_true(back.pin_sequence == INT64_MAX);
 	assert_string_equal(back.log[0].step, "vet");
 	assert_null(node_state_find(&back, &oid)->reason);
 	assert_string_equal(back.log[2].reason, "bytes ?? and ?? ??");
@@ -120,7 +128,9 @@ static void every_member_is_looked_at(void **state_)
 		{"cluster", "7"},	 {"role", "\"../x\""}, {"role", "\"\""},	  {"accepted", "\"12\""},
 		{"sequence", "-1"},	 {"sequence", "1.5"},  {"keys", "[\"AAAA\"]"},	  {"keys", "[7]"},
 		{"init", "null"},	 {"active", "\"a/b\""}, {"active", "null"},	  {"log", "[{}]"},
-		{"log", "[7]"},
+		{"log", "[7]"},		 {"here", "7"},	       {"here", "{}"},		  {"here", "\"x\""},
+		{"pinned", "[]"},	 {"pinned", "{\"release\":7}"},
+		{"pinSequence", "-1"},	 {"pinSequence", "0"}, {"pinSequence", "\"1\""},
 	};
 	struct place *p = *state_;
 	struct node_state state = sample(), back;
@@ -174,6 +184,60 @@ static void entries_are_looked_at(void **state_)
 	node_state_clear(&state);
 }
 
+static void holds_are_looked_at(void **state_)
+{
+	static const struct {
+		const char *member, *value;
+	} rows[] = {{"release", "\"\""}, {"release", "\"a/b\""}, {"release", "null"},		  {"since", "-1"},
+		    {"since", "\"\""},	 {"since", "1.5"},	 {"since", "253402300800"}, {"reason", "null"}};
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state);
+
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *doc = json_loads(text, 0, NULL), *hold = json_object_get(doc, i % 2 ? "here" : "pinned");
+		char *changed;
+
+		(void)json_object_set_new(hold, rows[i / 2].member,
+					  json_loads(rows[i / 2].value, JSON_DECODE_ANY, NULL));
+		changed = json_dumps(doc, 0);
+		put_file(p, "node/state", changed);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
+		free(changed);
+		json_decref(doc);
+	}
+	free(text);
+	node_state_clear(&state);
+}
+
+/* What this node is held at is what the next start has to verify, however old it is. */
+static void held_ones_are_kept(void **state_)
+{
+	struct node_state state = {.known = true};
+	struct oid here = oid_of(1), pinned = oid_of(2), active = oid_of(3), oid;
+	char hex[OID_HEX_SIZE];
+
+	(void)state_;
+	hold_set(&state.here, oid_hex(&here, hex), "-");
+	hold_set(&state.pinned, oid_hex(&pinned, hex), "-");
+	(void)node_state_note(&state, &here, 1);
+	(void)node_state_note(&state, &pinned, 2);
+	entry_verdict(node_state_note(&state, &active, 3), VERDICT_ACTIVE, "", NULL);
+	for (unsigned i = 4; i < 3 * STATE_LOG_MAX; i++) {
+		oid = oid_of(i);
+		(void)node_state_note(&state, &oid, i);
+		assert_true(node_state_accepted(&state, &here) && node_state_accepted(&state, &pinned) &&
+			    node_state_accepted(&state, &active));
+	}
+	assert_int_equal(state.log_count, STATE_LOG_MAX);
+	/* one that was gone has its place again */
+	oid = oid_of(4);
+	assert_true(node_state_note(&state, &oid, 4) == state.log + STATE_LOG_MAX - 4);
+	for (size_t i = 1; i < state.log_count; i++)
+		assert_true(state.log[i - 1].sequence > state.log[i].sequence);
+	node_state_clear(&state);
+}
+
 /* However many releases are refused after it: what is active stays known, or the next start could not verify it. */
 static void the_active_one_is_kept(void **state_)
 {
@@ -182,16 +246,16 @@ static void the_active_one_is_kept(void **state_)
 	struct oid active = oid_of(1), oid;
 
 	memcpy(state.chain.role, "a", 2);
-	entry_verdict(node_state_note(&state, &active), VERDICT_ACTIVE, "", NULL);
+	entry_verdict(node_state_note(&state, &active, 1), VERDICT_ACTIVE, "", NULL);
 	for (unsigned i = 2; i < 3 * STATE_LOG_MAX; i++) {
 		oid = oid_of(i);
-		entry_verdict(node_state_note(&state, &oid), VERDICT_REJECTED, "vet", "no");
+		entry_verdict(node_state_note(&state, &oid, i), VERDICT_REJECTED, "vet", "no");
 		assert_true(node_state_accepted(&state, &active));
 		assert_true(node_state_accepted(&state, &oid));
 	}
 	assert_int_equal(state.log_count, STATE_LOG_MAX);
 	assert_true(oid_equal(&state.log[0].release, &oid));
-	assert_true(node_state_note(&state, &oid) == state.log); /* once */
+	assert_true(node_state_note(&state, &oid, 7) == state.log); /* once */
 	oid = oid_of(2);
 	assert_false(node_state_accepted(&state, &oid));
 	write_state(p, &state);
@@ -220,7 +284,8 @@ int main(void)
 		place_test(a_new_home_knows_nothing), place_test(comes_back),
 		place_test(every_truncation_is_damage), place_test(every_member_is_looked_at),
 		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
-		place_test(a_verdict_may_repeat_its_reason),
+		place_test(a_verdict_may_repeat_its_reason), place_test(holds_are_looked_at),
+		place_test(held_ones_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static int setup(void **state)
 	for (unsigned n = 1; n <= LOGGED; n++) {
 		struct oid oid = release_of(n);
 
-		node_state_note(&f->state, &oid)->sequence = n;
+		(void)node_state_note(&f->state, &oid, n);
 		write_one(f, name_of(n));
 	}
 	must(revision_swap(f->home, name_of(LOGGED), err));
@@ -149,6 +149,18 @@ static void never_the_one_to_keep(void **state)
 	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, name_of(3), err));
 	assert_true(there(f, path_of(3)));
 	assert_int_equal(count(f), REVISIONS_KEPT + 1);
+}
+
+static void never_what_it_is_held_at(void **state)
+{
+	struct fixture *f = *state;
+
+	hold_set(&f->state.here, name_of(1), "-");
+	hold_set(&f->state.pinned, name_of(2), "-");
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	assert_true(there(f, path_of(1)));
+	assert_true(there(f, path_of(2)));
+	assert_int_equal(count(f), REVISIONS_KEPT + 2);
 }
 
 /* What another thread stages meanwhile is not in the log that was handed over. */
@@ -240,6 +252,7 @@ int main(void)
 		revision_test(counts_what_is_there),
 		revision_test(never_the_current_one),
 		revision_test(never_the_one_to_keep),
+		revision_test(never_what_it_is_held_at),
 		revision_test(never_what_it_does_not_know),
 		revision_test(no_revisions_is_fine),
 		revision_test(start_removes_left_overs),
