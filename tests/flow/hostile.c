@@ -2,13 +2,16 @@
  * hostile HOME PORT ROLE: an admin that means ill. It has the cluster's identity (HOME/var/admin/cluster.key) and a copy of
  * its releases, accepts nodes over the real channel, and offers them what a line on stdin names (offences.c); it answers
  * `RELEASE SEQUENCE` on stdout. What is good it keeps as its newest. `hostile --list` prints name, step and words of each.
- * Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
+ * `pin HOW ACTION NODE RELEASE SEQUENCE` sends a pin with each head from then on, and `pin` none; `text WORD` sends just that. After
+ * `since RELEASE` a node that is behind can fetch, and after `stall` none can on this connection. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
  */
 #include "offences.h"
 
 #include "channel/peer.h"
 #include "channel/uploadpack.h"
+#include "crypto/encode.h"
 #include "repo/object.h"
+#include "repo/pin.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -29,11 +32,13 @@ struct hostile {
 	bool registered;
 	bool push;	       /* the pack goes out with the news of it */
 	struct oid node_has; /* what the node says it accepted */
+	bool stalled; /* what it asks for does not come */
 	struct uploadpack *up;
 	struct offences offences;
 	struct oid head;
 	uint64_t sequence;
 	struct buf pack;
+	struct buf pin; /* as it is sent; empty: none is */
 	char ref[sizeof("refs/heads/") + NAME_MAX_LEN];
 };
 
@@ -47,6 +52,7 @@ static void tell_head(struct hostile *h)
 	control_start(&message, CONTROL_HEAD);
 	control_add(&message, "release", oid_hex(&h->head, hex));
 	control_add_number(&message, "sequence", h->sequence);
+	control_add(&message, "pin", h->pin.len ? buf_text(&h->pin) : NULL);
 	if (h->push && !oid_is_zero(&h->node_has) && h->pack.len && h->pack.len <= LIMIT_PUSHED_PACK) {
 		control_add(&message, "base", oid_hex(&h->node_has, hex));
 		control_add_number(&message, "pack", h->pack.len);
@@ -89,6 +95,8 @@ static void on_fetch(struct hostile *h)
 {
 	struct buf out;
 
+	if (h->stalled)
+		return;
 	buf_init(&out, 1 << 16);
 	uploadpack_free(h->up);
 	h->up = uploadpack_new(h->ref, &h->head, position_of, h, &out);
@@ -149,7 +157,7 @@ static void on_closed(struct peer *peer, const char *reason)
 	if (h->peer != peer)
 		return;
 	h->peer = NULL;
-	h->registered = false;
+	h->registered = h->stalled = false;
 	uploadpack_free(h->up);
 	h->up = NULL;
 }
@@ -192,6 +200,70 @@ static void command(struct hostile *h, const char *name)
 	tell_head(h);
 }
 
+/* What is good, and what is wrong with the others. */
+static void sign_pin(struct hostile *h, const char *how, struct pin *pin)
+{
+	static const uint8_t foreign[KEY_SIZE] = {7};
+	struct buf raw;
+
+	memcpy(pin->cluster_id, h->identity->cluster_id, CLUSTER_ID_SIZE);
+	if (strcmp(how, "cluster") == 0)
+		pin->cluster_id[0] ^= 1;
+	buf_init(&raw, PIN_RAW_MAX);
+	pin_sign(pin, strcmp(how, "foreign") == 0   ? foreign
+		      : strcmp(how, "retired") == 0 ? h->offences.retired
+						    : h->offences.seed,
+		 &raw);
+	if (strcmp(how, "unsigned") == 0)
+		raw.len = (size_t)(strstr(buf_text(&raw), "-----BEGIN") - buf_text(&raw));
+	else if (strcmp(how, "reason") == 0)
+		raw.data[(size_t)(strstr(buf_text(&raw), "-----BEGIN") - buf_text(&raw)) - 2] ^= 1;
+	encode_base64(&h->pin, raw.data, raw.len);
+	buf_clear(&raw);
+}
+
+static void command_pin(struct hostile *h, char *line)
+{
+	struct pin pin = {.tagger = "muster <admin@127.0.0.1> 1700000000 +0000", .reason = "because I can"};
+	const char *word[6];
+	size_t count = 0;
+
+	for (char *at = strtok(line, " "); at && count < 6; at = strtok(NULL, " "))
+		word[count++] = at;
+	buf_reset(&h->pin);
+	if (count == 2) {
+		buf_puts(&h->pin, word[1]);
+	} else if (count == 6) {
+		pin.hold = strcmp(word[2], "hold") == 0;
+		(void)snprintf(pin.node, sizeof(pin.node), "%s", word[3]);
+		if (oid_parse(word[4], &pin.release) != 0 || text_number(word[5], UINT64_MAX, &pin.sequence) != 0)
+			exit(1);
+		sign_pin(h, word[1], &pin);
+	}
+	(void)printf("pin %zu\n", h->pin.len);
+	(void)fflush(stdout);
+	tell_head(h);
+}
+
+/* What is fetched has all that a node lacks which has this one. */
+static void command_since(struct hostile *h, const char *hex)
+{
+	struct oid old;
+
+	if (oid_parse(hex, &old) != 0)
+		exit(1);
+	offences_pack_since(&h->offences, &old, &h->pack);
+	(void)printf("since %zu\n", h->pack.len);
+	(void)fflush(stdout);
+}
+
+static void command_stall(struct hostile *h)
+{
+	h->stalled = true;
+	(void)printf("stalled\n");
+	(void)fflush(stdout);
+}
+
 static void stop(struct hostile *h)
 {
 	peers_free(h->peers);
@@ -222,7 +294,14 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 	while ((line = cursor_line(&c, &size))) {
 		char *name = text_copy_n(line, size);
 
-		command(h, name);
+		if (text_starts(name, "pin") || text_starts(name, "text "))
+			command_pin(h, name);
+		else if (text_starts(name, "since "))
+			command_since(h, name + strlen("since "));
+		else if (strcmp(name, "stall") == 0)
+			command_stall(h);
+		else
+			command(h, name);
 		free(name);
 	}
 	buf_consume(&h->lines, h->lines.len - c.left);
@@ -301,6 +380,7 @@ int main(int argc, char **argv)
 	(void)uv_loop_init(&h.loop);
 	buf_init(&h.lines, 1 << 16);
 	buf_init(&h.pack, 16 << 20);
+	buf_init(&h.pin, CONTROL_VALUE_MAX);
 	h.key = static_key_of(h.identity->channel_secret);
 	h.peers = peers_new(&h.loop, h.key, &calls, &h);
 	command(&h, "good");
@@ -317,6 +397,7 @@ int main(int argc, char **argv)
 	identity_free(h.identity);
 	buf_clear(&h.lines);
 	buf_clear(&h.pack);
+	buf_clear(&h.pin);
 	free(releases);
 	return 0;
 }

@@ -1042,6 +1042,24 @@ void offences_pack(struct offences *o, struct buf *out)
 	git_odb_free(own);
 }
 
+void offences_pack_since(struct offences *o, const struct oid *old, struct buf *out)
+{
+	git_oid from = oid_to_git(old), to = oid_to_git(&o->tip);
+	git_packbuilder *pack;
+	git_revwalk *walk;
+	struct repo *base;
+
+	must(repo_open(o->base, &base, err));
+	buf_reset(out);
+	if (git_revwalk_new(&walk, repo_git2(base)) != 0 || git_revwalk_push(walk, &to) != 0 ||
+	    git_revwalk_hide(walk, &from) != 0 || git_packbuilder_new(&pack, repo_git2(base)) != 0 ||
+	    git_packbuilder_insert_walk(pack, walk) != 0 || git_packbuilder_foreach(pack, put_bytes, out) != 0)
+		exit(1);
+	git_packbuilder_free(pack);
+	git_revwalk_free(walk);
+	repo_free(base);
+}
+
 void offences_close(struct offences *o)
 {
 	repo_free(o->repo);

@@ -43,6 +43,8 @@ void offences_accept(struct offences *o, const struct oid *release, bool good);
 void offences_place(struct offences *o, const struct oid *release);
 /* All objects of the scratch repository as a pack. */
 void offences_pack(struct offences *o, struct buf *out);
+/* The same of what a node lacks that has OLD and none of the releases after it. */
+void offences_pack_since(struct offences *o, const struct oid *old, struct buf *out);
 void offences_close(struct offences *o);
 
 #endif
