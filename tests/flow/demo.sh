@@ -1,6 +1,6 @@
 #!/bin/bash
-# The main job, shown: an admin and two nodes on loopback, a change that arrives where it belongs and only there, and
-# nodes that serve on without their admin. `./bootstrap demo` runs it, and `make check`. With --keep the cluster stays.
+# The main job, shown: an admin and two nodes on loopback, a change that arrives where it belongs and only there, a way back, a bad
+# release, a kill and an edit that do no harm, and nodes that serve on without their admin. `./bootstrap demo` runs it, and `make check`. With --keep the cluster stays.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
 
 keep=
@@ -118,6 +118,87 @@ show_history() {
 		git -C admin/var/admin/release.git verify-commit internal
 }
 
+held_at() { [ "$(field "$1" .held.release || true)" = "$2" ]; }
+
+# The admin holds a node at the release before, and lets it go.
+roll_one_back() {
+	local newest before
+	newest=$(field node1 .transactionId)
+	before=$(git -C admin/var/admin/release.git rev-parse 'default^')
+	say 'node1 goes back to the release before, and stays there'
+	show muster --home admin rollback --node node1 "$before" --reason 'the sign-in page confuses people'
+	within "$DEADLINE" field_is node1 .transactionId "$before" || fail 'node1 did not go back'
+	expect 'its service reads the old value' lacks node1 'Sign in to the shop'
+	show muster --home admin nodes
+	expect 'the admin shows it held' held "$(muster --home admin nodes --json | jsonget '.0.held.by')"
+	expect 'node1 says so as well' held_at node1 "$before"
+	show muster --home admin resume --node node1
+	within "$DEADLINE" field_is node1 .transactionId "$newest" || fail 'node1 did not come back'
+	expect 'its service reads the new value' has node1 'Sign in to the shop'
+	within "$DEADLINE" field_is node1 .held null || fail 'node1 is still held'
+}
+
+held() { [ "$1" = admin ]; }
+
+rejected_as() { [ "$(field "$1" .rejected.release || true)" = "$2" ]; }
+
+# A release that a node's own check of its health does not stand.
+burn_one() {
+	local good burnt
+	good=$(field node2 .transactionId)
+	say 'a release with which the service of node2 is not healthy'
+	mkdir -p node2/etc/health.d
+	cat >node2/etc/health.d/probe <<-'EOT'
+		#!/bin/sh
+		! grep -q '<access-token-ttl>1</access-token-ttl>' "$MUSTER_PLAIN/config.xml"
+	EOT
+	chmod +x node2/etc/health.d/probe
+	show muster --home admin set 'muster/health-timeout' 2
+	show muster --home admin commit -m 'health is asked for two seconds' --wait
+	good=$(field node2 .transactionId)
+	change tokens.xml '<access-token-ttl>120<' '<access-token-ttl>1<'
+	if show muster --home admin commit -m 'tokens for a second' --wait; then
+		fail 'a release that burns is said to have arrived'
+	fi
+	burnt=$(git -C admin/var/admin/release.git rev-parse internal)
+	within "$DEADLINE" field_is node2 .transactionId "$good" || fail 'node2 did not swap back'
+	expect 'node2 runs the release before' serves node2 "$good"
+	expect 'and names what it refuses' rejected_as node2 "$burnt"
+	show muster --home node2 log -n 2
+	expect 'which is burnt' test "$(muster --home node2 log --json | jsonget '.0.verdict')" = burnt
+	change tokens.xml '<access-token-ttl>1<' '<access-token-ttl>120<'
+	show muster --home admin commit -m 'as it was' --wait
+	expect 'the next one is taken' has node2 '<access-token-ttl>120<'
+}
+
+# A node dies in the middle of an update.
+kill_one() {
+	local newest
+	say 'node2 is killed while a release comes'
+	change tokens.xml '<access-token-ttl>120<' '<access-token-ttl>150<'
+	show muster --home admin commit -m 'while it is killed'
+	echo '$ kill -9 node2'
+	stop node2 KILL 2>/dev/null || true
+	expect 'what current leads to is whole' test -s node2/var/node/current/config.xml
+	start node2 node2 --no-admin --service-role internal --service-name node2 --no-status
+	newest=$(git -C admin/var/admin/release.git rev-parse internal)
+	within "$DEADLINE" field_is node2 .transactionId "$newest" || fail 'node2 did not get it'
+	expect 'node2 is back, and has it' has node2 '<access-token-ttl>150<'
+}
+
+drifted() { [ "$(field "$1" .drift || echo 0)" -ge 1 ]; }
+
+# Somebody edits the copy of a node.
+damage_one() {
+	say 'somebody edits the local copy of node1 by hand'
+	echo '$ sed -i s/shop/SHOP/ node1/var/node/current/config.xml'
+	sed -i 's/Sign in to the shop/Sign in to the SHOP/' node1/var/node/current/config.xml
+	within "$DEADLINE" drifted node1 || fail 'node1 does not see it'
+	within "$DEADLINE" has node1 'Sign in to the shop' || fail 'node1 does not restore it'
+	expect 'it is seen and restored' lacks node1 SHOP
+	show muster --home node1 status
+}
+
 serves() { field_is "$1" .isServing true && [ "$(field "$1" .transactionId)" = "$2" ]; }
 
 # serves_alone NODE RELEASE VALUE
@@ -135,7 +216,7 @@ stop_admin() {
 	say 'the admin goes away'
 	expect 'the admin has stopped cleanly' stop admin
 	serves_alone node1 "$release1" 'Sign in to the shop'
-	serves_alone node2 "$release2" '<access-token-ttl>120<'
+	serves_alone node2 "$release2" '<access-token-ttl>150<'
 }
 
 # started PID: when, in ticks since the machine did.
@@ -186,6 +267,10 @@ commit_for_internal
 commit_for_default
 show_nodes
 show_history
+roll_one_back
+burn_one
+kill_one
+damage_one
 stop_admin
 say 'all of it happened'
 [ -z "$keep" ] || leave_running

@@ -301,6 +301,76 @@ leave n1
 leave n2
 echo '   ok: one node is held by a pin'
 
+# --- one node, a real one ---
+
+# node_at RELEASE: node1 serves it, and says that its admin holds it
+node_at() { field_is node .transactionId "$1" && field_is node .held.by admin && field_is node .nodeState RUNNING; }
+
+# must_hold: what its pin names; the admin knows
+must_hold() {
+	release=$(git -C "$releases" rev-parse 'refs/pins/node1^{commit}')
+	within "$DEADLINE" node_at "$release" || fail "node1 is not held: $(muster --home node status --json)"
+	must_be node1 .held.pending false
+	must_be node1 .held.by admin
+	must_be node1 .transactionId "$release"
+}
+
+# must_follow: it serves what its role has
+must_follow() {
+	within "$DEADLINE" field_is node .transactionId "$(git -C "$releases" rev-parse refs/heads/internal)" ||
+		fail "node1 does not follow: $(muster --home node status --json)"
+	must_be node1 .held null
+	field_is node .held null || fail 'node1 says that it is held'
+}
+
+must_follow
+run 0 rollback --node node1 "$good" --reason 'seen in the logs'
+must_hold
+field_is node .held.reason 'seen in the logs' || fail 'the node does not know why'
+[ "$release" != "$(git -C "$releases" rev-parse refs/heads/internal)" ] || fail 'it is held at the newest'
+port_is 8462
+run 0 rollback HEAD~1 --wait=30
+grep -qE '^node1 +internal +is held' out || fail "--wait does not name it: $(cat out)"
+must_hold
+# both may stop in between
+stop node
+start node node --no-admin --service-role internal --service-name node1 --no-status
+must_hold
+stop admin
+start admin admin --admin
+wait_admin admin
+must_hold
+run 0 resume --node node1
+must_follow
+
+# what was asked for while it was away
+stop node
+must_be node1 .connected false
+run 0 rollback --node node1 "$good"
+says 'when it is back'
+start node node --no-admin --service-role internal --service-name node1 --no-status
+must_hold
+stop node
+must_be node1 .connected false
+run 0 resume --node node1
+says 'when it is back'
+start node node --no-admin --service-role internal --service-name node1 --no-status
+must_follow
+
+# its own hold wins over a pin, and is not ended from here
+muster --home node rollback --here "$good" --reason mine >here.out
+must_be node1 .held.by node
+run 1 resume --node node1
+says 'muster resume --here'
+run 0 rollback --node node1 HEAD
+says 'has a hold of its own'
+must_be node1 .held.by node
+muster --home node resume --here >here.out
+must_hold
+run 0 resume --node node1
+must_follow
+echo '   ok: a node is held by its admin'
+
 # without a daemon the whole cluster goes back as well
 stop admin
 before=$(tree_of HEAD~1)
