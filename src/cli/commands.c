@@ -36,8 +36,8 @@ const struct command commands[] = {
 	 cmd_edit},
 	{"rollback", "REV [-m MSG] [--wait[=SECONDS]] | --node NAME REV | --here REV",
 	 "go back to a revision\n"
-	 "The whole cluster, by a commit with its tree; one node, by a signed pin; or, on a\n"
-	 "node, just this one, by what is on its disk.\n"
+	 "The whole cluster, by a commit with its tree; one node, by a signed pin; or, on\n"
+	 "a node, just this one, by what is on its disk.\n"
 	 "  -m MSG            the message\n"
 	 "  --wait[=SECONDS]  until the nodes run it (60 seconds)\n"
 	 "  --reason TEXT     for who asks why the node is held\n",
