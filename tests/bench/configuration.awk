@@ -1,7 +1,7 @@
-# A configuration of a given size for the benches: awk -v files=10 -v bytes=1000000 -v secrets=200 -v folder=F -f this.
-# One file has the environment and its four roles. Each other one is what a team would have: a profile of tokens with its
+# A configuration of a given size for the benches: awk -v files=10 -v bytes=1000000 [-v secrets=200] -v folder=F -f this.
+# One file has the environment and its roles (four, or -v roles=N). Each other one is what a team would have: a profile of tokens with its
 # clients and endpoints, a profile of sign-in with its authenticators, and the facilities of both. The endpoints of the file
-# number N are those of the role N % 4, so that a change of one client is one of one role. Nothing is random.
+# number N are those of the role N % roles, so that a change of one client is one of one role. Nothing is random.
 
 function put(line) { size += length(line) + 1; print line >file }
 
@@ -21,7 +21,7 @@ function environment(  role, n) {
 	leaf(6, "base-url", "https://login.example.com")
 	put("      <services>")
 	put("        <zones>\n          <default-zone>\n            <symmetric-key>" secret("zone") "</symmetric-key>\n          </default-zone>\n        </zones>")
-	for (role = 0; role < 4; role++) {
+	for (role = 0; role < roles; role++) {
 		put("        <service-role>")
 		leaf(10, "id", "role-" role)
 		leaf(10, "location", "Network " role)
@@ -29,7 +29,7 @@ function environment(  role, n) {
 		leaf(10, "ssl-server-keystore", "tls-" role)
 		leaf(10, "port", 8440 + role)
 		for (n = 1; n < files; n++)
-			if (n % 4 == role) {
+			if (n % roles == role) {
 				leaf(10, "endpoints", "tokens-" n "-token")
 				leaf(10, "endpoints", "tokens-" n "-introspect")
 				leaf(10, "endpoints", "login-" n "-authenticate")
@@ -38,7 +38,7 @@ function environment(  role, n) {
 	}
 	put("      </services>\n    </environment>\n  </environments>")
 	put("  <facilities xmlns=\"https://curity.se/ns/conf/base\">\n    <crypto>\n      <ssl>")
-	for (role = 0; role < 5; role++)
+	for (role = 0; role <= roles; role++)
 		put("        <server-keystore>\n          <id>tls-" role "</id>\n          <keystore>" secret("tls") "</keystore>\n        </server-keystore>")
 	put("      </ssl>\n    </crypto>\n  </facilities>")
 	finish()
@@ -136,17 +136,19 @@ function facilities(n,  i) {
 }
 
 BEGIN {
+	if (!roles)
+		roles = 4
 	environment()
 	for (n = 1; n < files; n++) {
 		begin(sprintf("%02d-team.xml", n))
 		facilities(n)
 		put("  <profiles xmlns=\"https://curity.se/ns/conf/base\">")
 		login(n)
-		tokens(n, bytes / (files - 1) - 900, int((secrets - given) / (files - n)))
+		tokens(n, bytes / (files - 1) - 900, secrets ? int((secrets - given) / (files - n)) : 2)
 		put("  </profiles>")
 		finish()
 	}
-	if (given != secrets) {
+	if (secrets && given != secrets) {
 		print given " secrets, not " secrets >"/dev/stderr"
 		exit 1
 	}

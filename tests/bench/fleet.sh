@@ -1,81 +1,24 @@
 #!/bin/bash
 # What a cluster of N nodes costs its admin and how fast a release reaches them, beside etcd and git daemon: see README.md here.
 # NODES="10 100 1000 10000" ROUNDS=5 OUT=FOLDER (where fleet.json and fleet.svg go; not kept without).
-. "${top_srcdir:-$(dirname "$0")/../..}/tests/flow/lib.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/bench/fleet_lib.sh"
 
 NODES=${NODES:-10 100 1000 10000}
 ROUNDS=${ROUNDS:-5}
 PEERS=${PEERS:-1000} # watchers of etcd
 FETCHES=${FETCHES:-200} # of git daemon
-FLEET=$MUSTER_BIN/tests/bench/fleet
-
-need git awk
-export GIT_AUTHOR_NAME=bench GIT_AUTHOR_EMAIL=bench@example.com \
-	GIT_COMMITTER_NAME=bench GIT_COMMITTER_EMAIL=bench@example.com
-
-others=()
-end_all() {
-	local code=$? pid
-	[ ! -s "$AREA/admin.pid" ] || others+=("$(cat "$AREA/admin.pid")")
-	for pid in "${others[@]}"; do
-		kill "$pid" 2>/dev/null || continue
-		within 20 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
-		wait "$pid" 2>/dev/null || true # it was told to end
-	done
-	others=()
-	return "$code"
-}
-
 area
 trap 'end_all; finish' EXIT
 cd "$AREA"
 
 # --- muster ---
 
-# An admin of its own for each size: nothing is left of the last one's nodes.
-setup() {
-	port=$(freeport)
+setup_demo() {
 	rm -rf admin
 	mkdir -p admin/etc/init
 	cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
-	muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
-	(umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >cluster.xml 2>/dev/null)
-	cat >restart <<-END
-		#!/bin/bash
-		# The admin stops, and another begins.
-		cd "$AREA"
-		begun=\$(date +%s%N)
-		if [ -s admin.pid ]; then
-			kill "\$(cat admin.pid)"
-			while kill -0 "\$(cat admin.pid)" 2>/dev/null; do sleep 0.01; done
-		fi
-		musterd --home admin --admin --no-status </dev/null >>admin.log 2>&1 &
-		echo \$! >admin.pid
-		echo "down for \$(((\$(date +%s%N) - begun) / 1000000)) ms" >>restarts.log
-		disown
-	END
-	cat >commit <<-END
-		#!/bin/bash
-		cd "$AREA/admin/var/admin/config"
-		sed -i "s|<access-token-ttl>[0-9]*<|<access-token-ttl>\$((1000 + \$1))<|" tokens.xml
-		git commit -q -a -m "lifetime \$1"
-	END
-	chmod +x restart commit
-	rm -f admin.pid
-	./restart
-	wait_admin admin
+	setup tokens.xml
 }
-
-teardown() {
-	local pid
-	pid=$(cat admin.pid)
-	kill "$pid"
-	within "$DEADLINE" gone "$pid" || fail 'the admin does not stop'
-	rm -f admin.pid
-}
-
-# value FILE KEY: of a flat JSON object, a number.
-value() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
 
 row() { printf '%7s %9s %9s %9s %9s %12s %12s %11s %10s\n' "$@"; }
 
@@ -83,14 +26,14 @@ row() { printf '%7s %9s %9s %9s %9s %12s %12s %11s %10s\n' "$@"; }
 : >points
 row nodes first median last join 'CPU us/node' 'join CPU us' 'bytes/node' storm
 for n in $NODES; do
-	setup
+	setup_demo
 	"$FLEET" nodes cluster.xml internal "$n" admin.pid admin/var/admin/config/.git/refs/heads "$ROUNDS" \
 		./commit ./restart >row.json 2>fleet.err || { cat fleet.err; tail -5 admin.log; fail "the fleet of $n nodes"; }
 	row "$n" "$(value row.json first_ms)" "$(value row.json median_ms)" "$(value row.json last_ms)" \
 		"$(value row.json join_ms)" \
 		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { printf "%.1f", c / n }')" \
 		"$(value row.json join_cpu_us_per_node)" "$(value row.json memory_per_node)" "$(value row.json storm_ms)"
-	packs=$(field admin .packs.built)/$(field admin .packs.hits)
+	packs=$(jsonget .packs.built <before.json)/$(jsonget .packs.hits <before.json) # before the restart
 	sed -i "s|}\$|,\"packs_built_and_hits\":\"$packs\"}|" row.json
 	cat row.json >>rows.json
 	printf '%s %s %s %s %s\n' "$n" "$(value row.json last_ms)" \
@@ -140,7 +83,7 @@ run_git() {
 		echo 'git daemon: skipped, it is not installed'
 		return
 	fi
-	setup
+	setup_demo
 	for ((i = 1; i <= 20; i++)); do
 		./commit "$i"
 		within "$DEADLINE" released "$((i + 1))" || fail 'no release for git daemon'
