@@ -70,8 +70,10 @@ run_etcd() {
 	"$FLEET" etcd "$client" "$PEERS" "$ROUNDS" slice.xml >etcd.json || fail 'the watchers of etcd'
 	kill "$daemon"
 	wait "$daemon" 2>/dev/null || true # it was told to end
-	printf '%-44s %9s %9s %9s\n' "etcd, $PEERS watchers, ms" "$(value etcd.json first_ms)" \
-		"$(value etcd.json median_ms)" "$(value etcd.json last_ms)"
+	printf '%-52s %9s %9s %9s\n' "etcd, $PEERS watchers on one connection, ms" "$(value etcd.json first_ms)" \
+		"$(value etcd.json median_ms)" "$(value etcd.json last_ms)" \
+		"etcd, $PEERS watchers, a connection each (HTTP), ms" "$(value etcd.json own_first_ms)" \
+		"$(value etcd.json own_median_ms)" "$(value etcd.json own_last_ms)"
 }
 
 # --- git daemon: the same change, fetched ---

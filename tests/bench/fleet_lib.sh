@@ -64,5 +64,5 @@ teardown() {
 }
 
 # value FILE KEY: of a flat JSON object, a number.
-value() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
+value() { sed -n "s/.*[{,]\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
 

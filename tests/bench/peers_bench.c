@@ -195,6 +195,20 @@ static int put(const char *port, const char *body)
 	return fd;
 }
 
+/* The request of ROUND: VALUE and a mark, in base64. */
+static void put_body(const struct buf *value, const char *mark, struct buf *body)
+{
+	struct buf plain;
+
+	buf_init(&plain, (size_t)64 << 20);
+	buf_put(&plain, value->data, value->len);
+	buf_puts(&plain, mark);
+	buf_puts(body, "{\"key\":\"Y29uZmln\",\"value\":\""); /* the key: config */
+	encode_base64(body, plain.data, plain.len);
+	buf_puts(body, "\"}");
+	buf_clear(&plain);
+}
+
 /* How many marks end in these bytes. */
 static size_t count_marks(struct watchers *w, const char *bytes, size_t n)
 {
@@ -218,19 +232,14 @@ static size_t round_of(struct watchers *w, char **argv, const struct buf *value,
 		       uint64_t *times, int ms)
 {
 	static char bytes[1 << 20];
-	struct buf plain, body;
+	struct buf body;
 	uint64_t from, end;
 	size_t seen = 0;
 	int fd;
 
 	(void)snprintf(w->mark, sizeof(w->mark), "<!--~%08u~-->", round); /* fits */
-	buf_init(&plain, (size_t)64 << 20);
-	buf_put(&plain, value->data, value->len);
-	buf_puts(&plain, w->mark);
 	buf_init(&body, (size_t)128 << 20);
-	buf_puts(&body, "{\"key\":\"Y29uZmln\",\"value\":\""); /* the key: config */
-	encode_base64(&body, plain.data, plain.len);
-	buf_puts(&body, "\"}");
+	put_body(value, w->mark, &body);
 	from = now_ns();
 	end = from + (uint64_t)ms * 1000000u;
 	fd = put(argv[0], buf_text(&body));
@@ -243,16 +252,99 @@ static size_t round_of(struct watchers *w, char **argv, const struct buf *value,
 			times[seen++] = at;
 	}
 	(void)close(fd);
-	buf_clear(&plain);
 	buf_clear(&body);
 	return seen;
+}
+
+/* --- etcd, a connection for each watcher: its HTTP gateway, where each event is a message --- */
+
+/* A message ends in two braces and the end of its chunk; LAST are the two bytes before. */
+static bool ends_message(const char *bytes, size_t n, char last[static 2])
+{
+	bool ends = false;
+
+	for (size_t i = 0; i < n; i++) {
+		ends |= last[0] == '}' && last[1] == '}' && (bytes[i] == '\r' || bytes[i] == '\n');
+		last[0] = last[1];
+		last[1] = bytes[i];
+	}
+	return ends;
+}
+
+/* Until COUNT connections have had one more message; the times at which each had. */
+static void next_messages(struct pollfd *polls, size_t count, uint64_t from, uint64_t *times)
+{
+	static char bytes[1 << 20];
+	char *done = mem_new(count, 1), (*last)[2] = mem_new(count, sizeof(*last));
+	size_t seen = 0;
+
+	while (seen < count) {
+		if (poll(polls, count, WAIT_MS) <= 0)
+			die("etcd's gateway is silent");
+		for (size_t i = 0; i < count; i++) {
+			ssize_t n = polls[i].revents ? read(polls[i].fd, bytes, sizeof(bytes)) : -1;
+
+			if (polls[i].revents && n <= 0)
+				die("etcd's gateway closed");
+			if (n > 0 && ends_message(bytes, (size_t)n, last[i]) && !done[i]) {
+				done[i] = 1;
+				times[seen++] = now_ns() - from;
+			}
+		}
+	}
+	free(done);
+	free(last);
+}
+
+static void run_gateway(char **argv, const struct buf *value, size_t count, size_t rounds, double *out)
+{
+	static const char request[] = "{\"create_request\":{\"key\":\"Y29uZmln\"}}";
+	struct pollfd *polls = mem_new(count, sizeof(*polls));
+	uint64_t *times = mem_new(count, sizeof(*times));
+	double first[100], median[100], last[100];
+	char head[200];
+
+	(void)snprintf(head, sizeof(head), "POST /v3/watch HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
+		       sizeof(request) - 1); /* fits */
+	for (size_t i = 0; i < count; i++) {
+		polls[i] = (struct pollfd){.fd = dial(argv[0]), .events = POLLIN};
+		send_all(polls[i].fd, head, strlen(head));
+		send_all(polls[i].fd, request, sizeof(request) - 1);
+	}
+	next_messages(polls, count, now_ns(), times); /* "created" */
+	for (size_t round = 0; round < rounds; round++) {
+		struct buf body;
+		char mark[32];
+		uint64_t from;
+		int fd;
+
+		(void)snprintf(mark, sizeof(mark), "<!--~%08zu~-->", round); /* fits */
+		buf_init(&body, (size_t)128 << 20);
+		put_body(value, mark, &body);
+		from = now_ns();
+		fd = put(argv[0], buf_text(&body));
+		next_messages(polls, count, from, times);
+		(void)close(fd);
+		buf_clear(&body);
+		qsort(times, count, sizeof(*times), compare_times);
+		first[round] = (double)times[0] / 1e6;
+		median[round] = (double)times[count / 2] / 1e6;
+		last[round] = (double)times[count - 1] / 1e6;
+	}
+	out[0] = median_of(first, rounds);
+	out[1] = median_of(median, rounds);
+	out[2] = median_of(last, rounds);
+	for (size_t i = 0; i < count; i++)
+		(void)close(polls[i].fd);
+	free(polls);
+	free(times);
 }
 
 int run_etcd(char **argv)
 {
 	size_t count = strtoul(argv[1], NULL, 10), rounds = strtoul(argv[2], NULL, 10), done = 0, ready = 0;
 	uint64_t *times = mem_new(count, sizeof(*times));
-	double first[100], median[100], last[100];
+	double first[100], median[100], last[100], gateway[3];
 	struct watchers w = {0};
 	struct buf value;
 	struct err err;
@@ -277,11 +369,15 @@ int run_etcd(char **argv)
 		median[done] = (double)times[count / 2] / 1e6;
 		last[done] = (double)times[count - 1] / 1e6;
 	}
-	(void)printf("{\"watchers\":%zu,\"rounds\":%zu,\"first_ms\":%.2f,\"median_ms\":%.2f,\"last_ms\":%.2f}\n", count,
-		     done, median_of(first, done), median_of(median, done), median_of(last, done));
-	(void)close(w.in);
 	(void)kill(w.pid, SIGTERM);
 	(void)waitpid(w.pid, NULL, 0); /* ours, and told to end */
+	(void)close(w.in);
+	(void)close(w.out);
+	run_gateway(argv, &value, count, done, gateway);
+	(void)printf("{\"watchers\":%zu,\"rounds\":%zu,\"first_ms\":%.2f,\"median_ms\":%.2f,\"last_ms\":%.2f,"
+		     "\"own_first_ms\":%.2f,\"own_median_ms\":%.2f,\"own_last_ms\":%.2f}\n",
+		     count, done, median_of(first, done), median_of(median, done), median_of(last, done), gateway[0],
+		     gateway[1], gateway[2]);
 	buf_clear(&value);
 	free(times);
 	return 0;
