@@ -11,6 +11,7 @@
 #define MUSTER_ADMIN_CYCLE_H
 
 #include "config/check.h"
+#include "config/settings.h"
 #include "core/err.h"
 #include "core/home.h"
 #include "core/oid.h"
@@ -49,6 +50,8 @@ struct publication {
 	bool refused;      /* nothing was changed; FINDINGS say why */
 	const char *step;  /* the step that refused: static text */
 	struct findings findings;
+	bool has_settings; /* it was read; else nothing is new */
+	struct settings settings;
 	struct publication_role
 		*roles; /* every role that has a branch, by name; none when refused */
 	size_t role_count;

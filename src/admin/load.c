@@ -118,5 +118,7 @@ int load(struct cycle *cycle, struct err *err)
 	    tree_read_commit(cycle->source, &cycle->out->source, &cycle->files, err) != 0 ||
 	    merge_fileset(&cycle->files, &cycle->doc, &cycle->model, err) != 0)
 		return -1;
+	cycle->out->settings = settings_read(cycle->doc);
+	cycle->out->has_settings = true;
 	return cycle->out->findings.count ? -1 : 0;
 }

@@ -7,32 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEAR_MAX = 3 }; /* names that are offered for one that is not known */
-
-/* Names like the one that was asked for. */
-static char *near_names(struct registry *registry, const char *name)
-{
-	struct buf out;
-	size_t found = 0;
-
-	buf_init(&out, NEAR_MAX * (NAME_MAX_LEN + 16));
-	for (size_t i = 0; i < registry_count(registry) && found < NEAR_MAX; i++)
-		if (text_near(registry_at(registry, i)->name, name))
-			buf_printf(&out, "%s%s", found++ ? ", " : "; there is ", registry_at(registry, i)->name);
-	if (!found)
-		buf_puts(&out, "; muster nodes lists them");
-	return (char *)buf_steal(&out, NULL);
-}
-
-static int unknown(struct registry *registry, const char *name, struct err *err)
-{
-	char *near = near_names(registry, name);
-	int rc = err_set(err, ERR_REFUSED, "no node is named \"%.70s\"%s", name, near);
-
-	free(near);
-	return rc;
-}
-
 /*
  * What the node says of its own pins. A number beyond all that an admin can have signed is no reason to have none left for it:
  * it is not believed.
@@ -56,7 +30,7 @@ int pinning_begin(struct registry *registry, const struct pinboard *board, const
 	bool held = (pinned && pinned->hold) || strcmp(by, "admin") == 0;
 
 	if (!node)
-		return unknown(registry, wish->node, err);
+		return registry_unknown(registry, wish->node, err);
 	if (!wish->rev && !held && strcmp(by, "node") == 0)
 		return err_set(err, ERR_REFUSED,
 			       "node %s is held by itself and not from here: muster resume --here on that "

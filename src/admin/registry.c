@@ -3,10 +3,15 @@
 
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/loop.h"
 
+#include <assert.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { NEAR_MAX = 3 }; /* names that are offered for one that is not known */
 
 static size_t position(const struct registry *registry, const char *name, bool *found)
 {
@@ -37,6 +42,30 @@ struct node *registry_find(struct registry *registry, const char *name)
 	return found ? registry->nodes[at] : NULL;
 }
 
+/* Names like the one that was asked for. */
+static char *near_names(struct registry *registry, const char *name)
+{
+	struct buf out;
+	size_t found = 0;
+
+	buf_init(&out, NEAR_MAX * (NAME_MAX_LEN + 16));
+	for (size_t i = 0; i < registry_count(registry) && found < NEAR_MAX; i++)
+		if (text_near(registry_at(registry, i)->name, name))
+			buf_printf(&out, "%s%s", found++ ? ", " : "; there is ", registry_at(registry, i)->name);
+	if (!found)
+		buf_puts(&out, "; muster nodes lists them");
+	return (char *)buf_steal(&out, NULL);
+}
+
+int registry_unknown(struct registry *registry, const char *name, struct err *err)
+{
+	char *near = near_names(registry, name);
+	int rc = err_set(err, ERR_REFUSED, "no node is named \"%.70s\"%s", name, near);
+
+	free(near);
+	return rc;
+}
+
 struct node *node_add(struct registry *registry, const char *name)
 {
 	bool found;
@@ -55,6 +84,7 @@ struct node *node_add(struct registry *registry, const char *name)
 void node_free(struct node *node)
 {
 	free(node->report);
+	free(node->claim);
 	free(node);
 }
 
@@ -99,42 +129,243 @@ void registry_contact(struct node *node)
 	node->last_contact = text_now();
 }
 
-int registry_register(struct registry *registry, const uint8_t key[static KEY_SIZE],
+/* Those who come like this wait for the admin. */
+static bool needs_approval(const struct registry *registry, const struct join *join)
+{
+	return registry->approve || revoked_knew(&registry->revoked, join);
+}
+
+static bool is_key(const struct node *node, const uint8_t key[static KEY_SIZE])
+{
+	return crypto_equal(node->key, key, KEY_SIZE);
+}
+
+/* The name is approved for another key or role, and this one would have to be approved as well. */
+static bool is_bound(const struct registry *registry, const struct node *node, const struct claim *claim)
+{
+	if (!node->approved)
+		return false;
+	if (!is_key(node, claim->key))
+		return needs_approval(registry, &claim->join);
+	return registry->approve && strcmp(node->role, claim->role) != 0;
+}
+
+static int deny(struct node *node, const struct claim *claim, struct err *err)
+{
+	bool own = is_key(node, claim->key);
+
+	if (!node->claim)
+		node->claim = mem_new(1, sizeof(*node->claim));
+	*node->claim = *claim;
+	node->claim->at = loop_now();
+	return err_set(err, ERR_DENIED,
+		       "the name %s is approved for another %s: muster nodes approve %s on the admin lets this one have it",
+		       node->name, own ? "role" : "key", node->name);
+}
+
+/* Another key than before: nothing that was known of the name is of this one. */
+static void change_key(struct node *node, const uint8_t key[static KEY_SIZE])
+{
+	memcpy(node->key, key, KEY_SIZE);
+	free(node->report);
+	free(node->claim);
+	node->report = NULL;
+	node->claim = NULL;
+	node->report_size = node->join_count = 0;
+	node->sequence = 0;
+	node->approved = node->revoked = false;
+}
+
+static void change_role(struct registry *registry, struct node *node, const char *role)
+{
+	if (strcmp(node->role, role) == 0)
+		return;
+	memcpy(node->role, role, strlen(role) + 1);
+	registry_touch(registry, node);
+}
+
+static void note_join(struct registry *registry, struct node *node, const struct join *join)
+{
+	node->join = *join;
+	if (node->join_count == NODE_JOINS) { /* of epochs that are over, as a rule */
+		bool known = false;
+
+		for (size_t i = 0; i < NODE_JOINS; i++)
+			known |= join_equal(node->joins + i, join);
+		if (known)
+			return;
+		memmove(node->joins, node->joins + 1, --node->join_count * sizeof(node->joins[0]));
+	}
+	if (join_add(node->joins, &node->join_count, NODE_JOINS, join))
+		registry_touch(registry, node);
+}
+
+bool registry_settle(struct registry *registry, struct node *node)
+{
+	if (node->approved || node->revoked || needs_approval(registry, &node->join))
+		return false;
+	node->approved = true;
+	registry_touch(registry, node);
+	return true;
+}
+
+/* The node that is missed least; NULL: none may be forgotten. */
+static struct node *find_oldest(const struct registry *registry)
+{
+	int64_t age = text_now() - LIMIT_NODE_AGE;
+	struct node *oldest = NULL;
+
+	for (size_t i = 0; i < registry->count; i++) {
+		struct node *node = registry->nodes[i];
+		bool kept = node->approved && (registry->approve || node->last_contact > age);
+
+		if (node->connected || node->revoked || kept)
+			continue;
+		/* those who wait and are away have nothing to lose, and anyone with a cluster file can make many */
+		if (!oldest || oldest->approved > node->approved ||
+		    (oldest->approved == node->approved && oldest->last_contact > node->last_contact))
+			oldest = node;
+	}
+	return oldest;
+}
+
+static int make_room(struct registry *registry, struct err *err)
+{
+	struct node *oldest;
+	char last[TEXT_TIME_MAX];
+
+	if (registry->count < registry->max)
+		return 0;
+	oldest = find_oldest(registry);
+	if (!oldest)
+		return err_set(err, ERR_FULL,
+			       "the registry holds %zu nodes: forget some (muster nodes forget on the admin)",
+			       registry->count);
+	log_notice("registry", oldest->name, "forgotten, to make room: last seen %s",
+		   text_time(oldest->last_contact, last));
+	registry_forget(registry, oldest);
+	return 0;
+}
+
+int registry_register(struct registry *registry, const uint8_t key[static KEY_SIZE], const struct join *join,
 		      const struct control_message *message, struct node **out, struct err *err)
 {
 	const char *name = control_get(message, "name"), *role = control_get(message, "role");
+	struct claim claim = {.join = *join};
 	struct node *node;
-	bool fresh;
 
 	if (!name || !name_valid(name))
 		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a node", name ? name : "");
 	if (!role || !name_valid(role))
 		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a role", role ? role : "");
+	if (revoked_find(&registry->revoked, key))
+		return err_set(err, ERR_DENIED, "the key of this node is revoked");
+	memcpy(claim.key, key, KEY_SIZE);
+	memcpy(claim.role, role, strlen(role) + 1);
 	node = registry_find(registry, name);
-	if (node && node->connected && !crypto_equal(node->key, key, KEY_SIZE))
+	if (node && node->connected && !is_key(node, key))
 		return err_set(err, ERR_REFUSED, "the name %s belongs to another node that is connected", name);
-	if (!node && registry->count >= LIMIT_NODES)
-		return err_set(err, ERR_FULL, "the registry holds %u nodes: forget some", LIMIT_NODES);
-	fresh = !node || !crypto_equal(node->key, key, KEY_SIZE);
+	if (node && is_bound(registry, node, &claim))
+		return deny(node, &claim, err);
+	if (!node && make_room(registry, err) != 0)
+		return -1;
 	if (!node) {
 		node = node_add(registry, name);
-		node->first_contact = text_now();
+		node->first_contact = node->last_contact = text_now();
 		memcpy(node->key, key, KEY_SIZE);
-	} else if (fresh) {
+	} else if (!is_key(node, key)) {
 		log_warning("registry", name, "another key takes the name: a node made anew, or not the same");
-		memcpy(node->key, key, KEY_SIZE);
-		free(node->report);
-		node->report = NULL;
-		node->report_size = 0;
-		node->sequence = 0;
+		change_key(node, key);
 	}
-	if (strcmp(node->role, role) != 0 || fresh) {
-		memcpy(node->role, role, strlen(role) + 1);
-		registry_touch(registry, node);
-	}
+	change_role(registry, node, role);
+	note_join(registry, node, join);
+	(void)registry_settle(registry, node); /* or it waits */
 	*out = node;
 	return 0;
 }
+
+/* --- membership --- */
+
+void registry_set_approve(struct registry *registry, bool approve)
+{
+	registry->approve = approve;
+}
+
+bool registry_asks_approval(const struct registry *registry)
+{
+	return registry->approve;
+}
+
+const struct claim *node_claim(const struct node *node)
+{
+	return node->claim && loop_now() - node->claim->at < WAIT_CLAIM ? node->claim : NULL;
+}
+
+void registry_approve(struct registry *registry, struct node *node, const uint8_t key[static KEY_SIZE],
+		      const char *role, const struct join *join)
+{
+	const struct join known = *join; /* may be of what goes now */
+	char as[NAME_MAX_LEN + 1];
+
+	(void)snprintf(as, sizeof(as), "%s", role); /* fits: a valid name; likewise */
+	if (!is_key(node, key)) {
+		assert(!node->connected);
+		change_key(node, key);
+	}
+	change_role(registry, node, as);
+	note_join(registry, node, &known);
+	free(node->claim);
+	node->claim = NULL;
+	node->approved = true;
+	registry_touch(registry, node);
+	registry_note(registry);
+}
+
+int registry_revoke(struct registry *registry, struct node *node, const struct join *joins, size_t count,
+		    struct err *err)
+{
+	struct revoked_key key = {.at = text_now()};
+
+	memcpy(key.key, node->key, KEY_SIZE);
+	memcpy(key.name, node->name, sizeof(key.name));
+	memcpy(key.role, node->role, sizeof(key.role));
+	for (size_t i = 0; i < count; i++)
+		(void)join_add(key.joins, &key.join_count, REVOKED_JOINS, joins + i); /* the caller's order is by weight */
+	if (revoked_add(&registry->revoked, &key, err) != 0)
+		return -1;
+	registry->revoked_dirty = true;
+	node->revoked = true;
+	node->approved = false;
+	registry_touch(registry, node);
+	registry_note(registry);
+	return 0;
+}
+
+void registry_forget(struct registry *registry, struct node *node)
+{
+	bool found;
+	size_t at = position(registry, node->name, &found);
+
+	assert(found && !node->connected);
+	registry_remove_file(registry, node->name);
+	registry->count--;
+	memmove(registry->nodes + at, registry->nodes + at + 1,
+		(registry->count - at) * sizeof(*registry->nodes));
+	node_free(node);
+	registry_note(registry);
+}
+
+const struct revoked *registry_revoked(const struct registry *registry)
+{
+	return &registry->revoked;
+}
+
+void registry_set_limit(struct registry *registry, size_t max_nodes)
+{
+	registry->max = max_nodes;
+}
+
+/* --- what they say --- */
 
 void registry_report(struct registry *registry, struct node *node, const struct control_message *message)
 {

@@ -8,6 +8,7 @@
 #include "crypto/encode.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -28,11 +29,16 @@ enum {
 /* Files to write, with their own copies. */
 struct writing {
 	struct registry *registry;
-	int folder, fresh;
+	int var, folder, fresh;
+	struct flush *flushes; /* that are answered by it */
+	char *revoked;	       /* the list, or NULL: it is as it was */
+	bool revoked_failed;
+	int rc; /* of all of it, and the first error */
+	struct err err;
 	size_t count;
 	struct {
 		char name[NAME_MAX_LEN + 1];
-		char *text;
+		char *text; /* NULL: it is to go */
 		bool failed;
 	} files[];
 };
@@ -52,8 +58,9 @@ char *node_format(const struct node *node)
 		(void)json_object_set_new(report, word, json_string(value)); /* only out of memory */
 	buf_init(&key, 2 * KEY_SIZE);
 	encode_base64url(&key, node->key, KEY_SIZE);
-	doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
-			"key", buf_text(&key), "firstContact", (json_int_t)node->first_contact,
+	doc = json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
+			"key", buf_text(&key), "approved", node->approved, "joins",
+			joins_json(node->joins, node->join_count), "firstContact", (json_int_t)node->first_contact,
 			"lastContact", (json_int_t)node->last_contact, "sequence",
 			(json_int_t)node->sequence, "report", report);
 	text = json_dumps(doc, JSON_COMPACT);
@@ -80,21 +87,28 @@ static void parse_report(struct node *node, json_t *report)
 
 int node_parse(struct node *node, const struct buf *text)
 {
-	json_t *doc = json_loadb(buf_text(text), text->len, JSON_REJECT_DUPLICATES, NULL), *report = NULL;
+	json_t *doc = json_loadb(buf_text(text), text->len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *joins = NULL, *report = NULL;
 	const char *name = "", *role = "", *key = "";
 	json_int_t first = 0, last = 0, sequence = 0;
+	int approved = 0;
 	struct buf bytes;
-	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", &name, "role", &role,
-			     "key", &key, "firstContact", &first, "lastContact", &last, "sequence",
-			     &sequence, "report", &report);
+	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o}", "name", &name, "role", &role,
+			     "key", &key, "approved", &approved, "joins", &joins, "firstContact", &first,
+			     "lastContact", &last, "sequence", &sequence, "report", &report);
 
 	buf_init(&bytes, KEY_SIZE);
 	if (rc != 0 || strcmp(name, node->name) != 0 || !name_valid(role) || !json_is_object(report) ||
-	    decode_base64url(key, strlen(key), &bytes) != 0 || bytes.len != KEY_SIZE) {
+	    decode_base64url(key, strlen(key), &bytes) != 0 || bytes.len != KEY_SIZE ||
+	    joins_parse(joins, node->joins, NODE_JOINS, &node->join_count) != 0) {
+		node->join_count = 0;
 		rc = -1;
 	} else {
 		memcpy(node->role, role, strlen(role) + 1);
 		memcpy(node->key, bytes.data, KEY_SIZE);
+		node->approved = approved;
+		if (node->join_count)
+			node->join = node->joins[node->join_count - 1];
 		node->first_contact = first;
 		node->last_contact = last;
 		node->sequence = sequence > 0 ? (uint64_t)sequence : 0;
@@ -128,6 +142,9 @@ static void load_one(struct registry *registry, const char *name)
 			log_warning("registry", name, "its file is damaged: what was known of it starts anew");
 		node = node_add(registry, name);
 		*node = loaded;
+		node->revoked = revoked_find(&registry->revoked, node->key) != NULL;
+		if (node->revoked) /* the list was written, and the node's file was not */
+			node->approved = false;
 	}
 	buf_clear(&text);
 }
@@ -153,14 +170,24 @@ static int load_all(struct registry *registry, struct err *err)
 static struct writing *writing_new(struct registry *registry)
 {
 	struct writing *writing;
-	size_t count = 0;
+	size_t count = registry->forgotten_count;
+	struct buf text;
 
 	for (size_t i = 0; i < registry->count; i++)
 		count += registry->nodes[i]->dirty;
 	writing = mem_new(1, sizeof(*writing) + count * sizeof(writing->files[0]));
-	writing->registry = registry;
-	writing->folder = registry->folder;
-	writing->fresh = registry->fresh;
+	*writing = (struct writing){.registry = registry,
+				    .var = registry->var,
+				    .folder = registry->folder,
+				    .fresh = registry->fresh,
+				    .flushes = registry->flushes};
+	registry->flushes = NULL;
+	if (registry->revoked_dirty) {
+		buf_init(&text, (size_t)LIMIT_REVOKED * REVOKED_ENTRY);
+		revoked_format(&registry->revoked, &text);
+		writing->revoked = (char *)buf_steal(&text, NULL); /* ends in a NUL */
+		registry->revoked_dirty = false;
+	}
 	for (size_t i = 0; i < registry->count; i++) {
 		struct node *node = registry->nodes[i];
 
@@ -170,23 +197,37 @@ static struct writing *writing_new(struct registry *registry)
 		memcpy(writing->files[writing->count].name, node->name, sizeof(node->name));
 		writing->files[writing->count++].text = node_format(node);
 	}
+	for (size_t i = 0; i < registry->forgotten_count; i++) {
+		/* unless it came back: then its file is written */
+		if (!registry_find(registry, registry->forgotten[i]))
+			memcpy(writing->files[writing->count++].name, registry->forgotten[i],
+			       strlen(registry->forgotten[i]) + 1);
+		free(registry->forgotten[i]);
+	}
+	registry->forgotten_count = 0;
 	return writing;
 }
 
-/* One step of all files; what failed before is left out. A full disk fails all alike: one line is enough. */
+static void writing_failed(struct writing *writing, const char *what, const struct err *err)
+{
+	/* a full disk fails all alike: one line is enough */
+	if (writing->rc == 0) {
+		log_warning("registry", what, "%s", err->text);
+		writing->err = *err;
+	}
+	writing->rc = -1;
+}
+
+/* One step of all files; what failed before is left out. */
 static void each_file(struct writing *writing, int (*step)(struct writing *writing, size_t i, struct err *err))
 {
-	bool told = false;
-
 	for (size_t i = 0; i < writing->count; i++) {
 		struct err err;
 
 		if (writing->files[i].failed || step(writing, i, &err) == 0)
 			continue;
 		writing->files[i].failed = true;
-		if (!told)
-			log_warning("registry", writing->files[i].name, "%s", err.text);
-		told = true;
+		writing_failed(writing, writing->files[i].name, &err);
 	}
 }
 
@@ -194,22 +235,25 @@ static int file_write(struct writing *writing, size_t i, struct err *err)
 {
 	const char *name = writing->files[i].name, *text = writing->files[i].text;
 
+	if (!text)
+		return 0;
 	(void)unlinkat(writing->fresh, name, 0); /* what a failure left */
 	return fs_write_unsynced(writing->fresh, name, text, strlen(text), 0600, err);
 }
 
 static int file_sync(struct writing *writing, size_t i, struct err *err)
 {
-	return fs_sync(writing->fresh, writing->files[i].name, err);
+	return writing->files[i].text ? fs_sync(writing->fresh, writing->files[i].name, err) : 0;
 }
 
 static int file_move(struct writing *writing, size_t i, struct err *err)
 {
 	const char *name = writing->files[i].name;
+	int rc = writing->files[i].text ? renameat(writing->fresh, name, writing->folder, name)
+					: unlinkat(writing->folder, name, 0);
 
-	if (renameat(writing->fresh, name, writing->folder, name) != 0)
-		return err_sys(err, "%s/%s", FOLDER, name);
-	return 0;
+	/* what is to go may never have been there */
+	return rc == 0 || (!writing->files[i].text && errno == ENOENT) ? 0 : err_sys(err, "%s/%s", FOLDER, name);
 }
 
 /* Thousands that come for the first time together are written together: a sync for each alone would take minutes. */
@@ -218,13 +262,52 @@ static void write_files(void *arg)
 	struct writing *writing = arg;
 	struct err err;
 
+	/* before the nodes' files: a key that is revoked must not come back under any name */
+	if (writing->revoked &&
+	    fs_write_atomic(writing->var, REVOKED_FILE, writing->revoked, strlen(writing->revoked), 0600, &err) != 0) {
+		writing->revoked_failed = true;
+		writing_failed(writing, REVOKED_FILE, &err);
+	}
 	each_file(writing, file_write);
 	each_file(writing, file_sync);
 	each_file(writing, file_move);
-	if (writing->count && fs_sync(writing->folder, ".", &err) != 0)
-		log_warning("registry", FOLDER, "%s", err.text);
-	for (size_t i = 0; i < writing->count; i++)
+	if (writing->count && fs_sync(writing->folder, ".", &err) != 0) {
+		writing_failed(writing, FOLDER, &err);
+		for (size_t i = 0; i < writing->count; i++)
+			writing->files[i].failed = true;
+	}
+	for (size_t i = 0; i < writing->count; i++) {
 		free(writing->files[i].text);
+		writing->files[i].text = NULL;
+	}
+	free(writing->revoked);
+}
+
+/* What could not be written is still to be. */
+static void take_back(struct registry *registry, const struct writing *writing)
+{
+	registry->revoked_dirty |= writing->revoked_failed;
+	for (size_t i = 0; i < writing->count; i++) {
+		struct node *node = registry_find(registry, writing->files[i].name);
+
+		if (!writing->files[i].failed)
+			continue;
+		if (node)
+			node->dirty = true;
+		else
+			registry_remove_file(registry, writing->files[i].name);
+	}
+}
+
+static void answer_flushes(struct writing *writing)
+{
+	struct flush *flush;
+
+	while ((flush = writing->flushes)) {
+		writing->flushes = flush->next;
+		flush->done(flush->arg, writing->rc, &writing->err);
+		free(flush);
+	}
 }
 
 /* --- what all said last: one file, for it changes with every release --- */
@@ -313,6 +396,7 @@ static void registry_release(struct registry *registry)
 	struct writing *rest = writing_new(registry);
 
 	write_files(rest);
+	answer_flushes(rest);
 	free(rest);
 	if (registry->stale) {
 		struct noting *noting = noting_new(registry);
@@ -323,6 +407,8 @@ static void registry_release(struct registry *registry)
 	for (size_t i = 0; i < registry->count; i++)
 		node_free(registry->nodes[i]);
 	free(registry->nodes);
+	free(registry->forgotten);
+	revoked_clear(&registry->revoked);
 	(void)close(registry->folder); /* folders */
 	(void)close(registry->fresh);
 	free(registry);
@@ -348,25 +434,33 @@ static void registry_close(struct registry *registry)
 static void on_timer(uv_timer_t *timer);
 static void on_contacts(uv_timer_t *timer);
 
+static void begin_writing(struct registry *registry);
+
 static void on_written(void *arg)
 {
 	struct writing *writing = arg;
 	struct registry *registry = writing->registry;
-	bool failed = false;
+	bool failed = writing->rc != 0;
 
-	for (size_t i = 0; i < writing->count; i++) {
-		if (!writing->files[i].failed)
-			continue;
-		registry_find(registry, writing->files[i].name)->dirty = true; /* nodes stay */
-		failed = true;
-	}
-	free(writing);
 	registry->writing = false;
+	take_back(registry, writing);
+	answer_flushes(writing); /* these may ask for more */
+	free(writing);
+	if (registry->writing)
+		return;
 	if (registry->closing)
 		registry_close(registry);
+	else if (registry->flushes)
+		begin_writing(registry);
 	else if (registry->again || (failed && !uv_is_active((uv_handle_t *)&registry->timer)))
 		(void)uv_timer_start(&registry->timer, on_timer, failed ? WRITE_AGAIN : WRITE_BEHIND,
 				     0); /* never fails */
+}
+
+static void begin_writing(struct registry *registry)
+{
+	registry->writing = true;
+	loop_work(registry->loop, write_files, on_written, writing_new(registry));
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -374,10 +468,8 @@ static void on_timer(uv_timer_t *timer)
 	struct registry *registry = timer->data;
 
 	registry->again = registry->writing;
-	if (registry->writing)
-		return;
-	registry->writing = true;
-	loop_work(registry->loop, write_files, on_written, writing_new(registry));
+	if (!registry->writing)
+		begin_writing(registry);
 }
 
 static void on_noted(void *arg)
@@ -408,6 +500,27 @@ void registry_touch(struct registry *registry, struct node *node)
 		(void)uv_timer_start(&registry->timer, on_timer, WRITE_BEHIND, 0); /* never fails */
 }
 
+void registry_remove_file(struct registry *registry, const char *name)
+{
+	registry->forgotten = mem_grow(registry->forgotten, registry->forgotten_count + 1,
+				       sizeof(*registry->forgotten));
+	registry->forgotten[registry->forgotten_count++] = text_copy(name);
+	if (!uv_is_active((uv_handle_t *)&registry->timer) && !registry->closing)
+		(void)uv_timer_start(&registry->timer, on_timer, WRITE_BEHIND, 0); /* never fails */
+}
+
+void registry_flush(struct registry *registry, void (*done)(void *arg, int rc, const struct err *err), void *arg)
+{
+	struct flush *flush = mem_new(1, sizeof(*flush)), **at = &registry->flushes;
+
+	*flush = (struct flush){.done = done, .arg = arg};
+	while (*at)
+		at = &(*at)->next;
+	*at = flush;
+	if (!registry->writing && !registry->closing)
+		begin_writing(registry);
+}
+
 void registry_note(struct registry *registry)
 {
 	registry->stale = true;
@@ -434,11 +547,11 @@ int registry_open(uv_loop_t *loop, const struct home *home, void (*changed)(void
 	}
 	registry = mem_new(1, sizeof(*registry));
 	*registry = (struct registry){.loop = loop, .var = home->var_fd, .folder = folder, .fresh = fresh,
-				      .changed = changed, .arg = arg, .handles = 2};
+				      .max = LIMIT_NODES, .changed = changed, .arg = arg, .handles = 2};
 	(void)uv_timer_init(loop, &registry->timer); /* these never fail */
 	(void)uv_timer_init(loop, &registry->contacts);
 	registry->timer.data = registry->contacts.data = registry;
-	if (load_all(registry, err) != 0) {
+	if (revoked_load(home->var_fd, &registry->revoked, err) != 0 || load_all(registry, err) != 0) {
 		registry_free(registry);
 		return -1;
 	}

@@ -4,6 +4,13 @@
 
 #include "admin/registry.h"
 
+/* One who waits until all is on the disk. */
+struct flush {
+	struct flush *next;
+	void (*done)(void *arg, int rc, const struct err *err);
+	void *arg;
+};
+
 struct registry {
 	uv_loop_t *loop;
 	uv_timer_t timer;    /* of the nodes' files */
@@ -11,7 +18,13 @@ struct registry {
 	int handles;
 	int var, folder, fresh;
 	struct node **nodes; /* sorted by name */
-	size_t count;
+	size_t count, max;
+	bool approve;
+	struct revoked revoked;
+	bool revoked_dirty;
+	char **forgotten; /* names whose files are to go */
+	size_t forgotten_count;
+	struct flush *flushes;
 	void (*changed)(void *arg);
 	void *arg;
 	bool writing;
@@ -38,6 +51,8 @@ char *node_format(const struct node *node);
 int node_parse(struct node *node, const struct buf *text);
 /* Who a node is changed: on the disk soon. */
 void registry_touch(struct registry *registry, struct node *node);
+/* The file of this name is to go. */
+void registry_remove_file(struct registry *registry, const char *name);
 /* What one said changed: on the disk some time. */
 void registry_note(struct registry *registry);
 

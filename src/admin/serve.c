@@ -24,6 +24,19 @@ static void tell(struct session *session, enum control_verb verb, const char *ke
 	control_clear(&message);
 }
 
+/* It is known here; what it may have is next, or comes with its approval. */
+static void tell_registered(struct session *session)
+{
+	struct control_message message;
+
+	control_start(&message, CONTROL_REGISTERED);
+	control_add(&message, "version", PACKAGE_VERSION);
+	control_add(&message, "approved", session->node->approved ? "yes" : "no");
+	peer_send_control(session->peer, &message);
+	control_clear(&message);
+	tell_head(session);
+}
+
 static void refuse(struct session *session, const char *code, const char *text)
 {
 	struct control_message message;
@@ -135,6 +148,10 @@ static void on_fetch(struct session *session)
 	char ref[sizeof("refs/heads/") + NAME_MAX_LEN];
 	struct buf out;
 
+	if (!session->node->approved) {
+		peer_close(session->peer, "a fetch before it is approved");
+		return;
+	}
 	if (session->up) {
 		peer_close(session->peer, "a second fetch before the first was over");
 		return;
@@ -206,9 +223,17 @@ static bool role_covered(const struct session *session, const char *role)
 	return crypto_equal(tag, hello->role_tag, sizeof(tag));
 }
 
+/* The word of a refusal, by its error. */
+static const char *refusal_code(const struct err *err)
+{
+	return err->code == ERR_FULL ? "full" : err->code == ERR_DENIED ? "approval" : "name";
+}
+
 static void on_register(struct session *session, const struct control_message *message)
 {
+	const struct hello *hello = peer_hello(session->peer);
 	const char *role = control_get(message, "role");
+	struct join join = {.epoch = hello->epoch};
 	struct node *node;
 	struct err err;
 
@@ -220,9 +245,11 @@ static void on_register(struct session *session, const struct control_message *m
 		refuse(session, "role", "this cluster file does not let a node join in that role");
 		return;
 	}
-	if (registry_register(session->serve->registry, peer_public(session->peer), message, &node,
-			      &err) != 0) {
-		refuse(session, "name", err.text);
+	memcpy(join.role_tag, hello->role_tag, sizeof(join.role_tag));
+	if (registry_register(session->serve->registry, peer_public(session->peer), &join, message, &node, &err) != 0) {
+		bool revoked = revoked_find(registry_revoked(session->serve->registry), peer_public(session->peer));
+
+		refuse(session, revoked ? "revoked" : refusal_code(&err), err.text);
 		return;
 	}
 	replace_older(session);
@@ -232,8 +259,10 @@ static void on_register(struct session *session, const struct control_message *m
 	registry_connected(session->serve->registry, node, true);
 	log_info("serve", node->name, "registered in role %s from %s", node->role,
 		 peer_address(session->peer));
-	tell(session, CONTROL_REGISTERED, "version", PACKAGE_VERSION);
-	tell_head(session);
+	if (!node->approved)
+		log_notice("serve", node->name, "waits for approval in role %s: muster nodes approve %s", node->role,
+			   node->name);
+	tell_registered(session);
 }
 
 /* --- the peer's calls --- */
@@ -380,6 +409,32 @@ void serve_published(struct serve *serve, const struct publication *publication)
 		heads_move(&serve->heads, role->name, &role->release, role->sequence);
 		tell_release(serve, role->name, head ? &base : NULL);
 	}
+}
+
+void serve_admit(struct serve *serve, const struct node *node)
+{
+	(void)serve; /* a session knows its own */
+	if (node->session)
+		tell_registered(node->session);
+}
+
+void serve_cut(struct serve *serve, const struct node *node, const char *why)
+{
+	(void)serve; /* likewise */
+	if (node->session)
+		peer_close(((struct session *)node->session)->peer, "%s", why);
+}
+
+void serve_set_approve(struct serve *serve, bool approve)
+{
+	if (approve == registry_asks_approval(serve->registry))
+		return;
+	log_notice("serve", "", approve ? "nodes that are not known need approval from now on"
+					: "nodes that are not known need no approval any more");
+	registry_set_approve(serve->registry, approve);
+	for (struct session *s = serve->first; s; s = s->next) /* telling closes none */
+		if (s->node && registry_settle(serve->registry, s->node))
+			tell_registered(s);
 }
 
 void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw)

@@ -28,6 +28,15 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 		struct serve **out, struct err *err);
 /* A publication ended: roles that moved are told to their nodes. */
 void serve_published(struct serve *serve, const struct publication *publication);
+/*
+ * Whether nodes that are not known wait until they are approved: the setting `approve` of the configuration that is published.
+ * Before it is called they need not.
+ */
+void serve_set_approve(struct serve *serve, bool approve);
+/* The node was approved: if it is connected it is told so, and what there is for it. */
+void serve_admit(struct serve *serve, const struct node *node);
+/* Closes the node's connection if there is one. */
+void serve_cut(struct serve *serve, const struct node *node, const char *why);
 /* A pin was stored: it is in force, and is told to its node if that is connected. One that is older than what is known is not. */
 void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw);
 /* The pin of a node was removed from the repository. */

@@ -38,10 +38,13 @@ struct session {
 };
 
 /* --- tell.c --- */
-/* The newest release of its role, and its pin: it must know of both, and either may be what is new. */
+/*
+ * The newest release of its role, and its pin: it must know of both, and either may be what is new. One that waits for approval
+ * hears of neither.
+ */
 void tell_head(struct session *session);
 /*
- * A role has a new release after BASE (NULL: its first): all of its nodes are told, and those that have accepted BASE get with
+ * A role has a new release after BASE (NULL: its first): all of its approved nodes are told, and those that have accepted BASE get with
  * it what it adds, if that is small: no question, no answer.
  */
 void tell_release(struct serve *serve, const char *role, const struct oid *base);

@@ -44,7 +44,7 @@ static json_t *any_text_json(const char *text)
 /* --- where it listens --- */
 
 static int cluster_of_commit(struct repo *repo, const struct oid *commit, struct cluster *out,
-			     struct err *err)
+			     struct settings *settings, struct err *err)
 {
 	struct fileset files = {0};
 	struct document *doc = NULL;
@@ -55,13 +55,15 @@ static int cluster_of_commit(struct repo *repo, const struct oid *commit, struct
 		rc = merge_fileset(&files, &doc, &model, err);
 	if (rc == 0)
 		rc = cluster_read(doc, out, err);
+	if (rc == 0 && settings)
+		*settings = settings_read(doc);
 	document_free(doc);
 	model_free(model);
 	fileset_clear(&files);
 	return rc;
 }
 
-int show_cluster(const struct home *home, struct cluster *out, struct err *err)
+int show_cluster(const struct home *home, struct cluster *out, struct settings *settings, struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
 	struct admin_state state = {0};
@@ -71,7 +73,7 @@ int show_cluster(const struct home *home, struct cluster *out, struct err *err)
 	int rc = repo_open(path, &repo, err);
 
 	if (rc == 0 && state_read(home->var_fd, &state, &none) == 0 && state.has_published) {
-		rc = cluster_of_commit(repo, &state.source, out, &none);
+		rc = cluster_of_commit(repo, &state.source, out, settings, &none);
 		state_clear(&state);
 		if (rc == 0)
 			goto out;
@@ -80,7 +82,7 @@ int show_cluster(const struct home *home, struct cluster *out, struct err *err)
 	if (rc == 0)
 		rc = repo_ref_get(repo, ADMIN_MAIN, &commit, err);
 	if (rc == 0)
-		rc = cluster_of_commit(repo, &commit, out, err);
+		rc = cluster_of_commit(repo, &commit, out, settings, err);
 out:
 	state_clear(&state);
 	repo_free(repo);
@@ -172,6 +174,17 @@ static json_t *held_json(struct serve *serve, const struct node *node)
 			 "reason", text_json(node_said(node, "held-reason")), "pending", false);
 }
 
+/* Those that are there and get nothing until they are approved. */
+static json_int_t count_waiting(struct serve *serve)
+{
+	struct registry *registry = serve_registry(serve);
+	json_int_t count = 0;
+
+	for (size_t i = 0; i < registry_count(registry); i++)
+		count += registry_at(registry, i)->connected && !registry_at(registry, i)->approved;
+	return count;
+}
+
 static json_int_t count_held(struct serve *serve)
 {
 	struct registry *registry = serve_registry(serve);
@@ -221,11 +234,11 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
 	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster", buf_text(&id), "head",
-			oid_json(head), "published",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
+			buf_text(&id), "head", oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
 			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
-			"nodes", counts_json(serve), "held", count_held(serve),
+			"nodes", counts_json(serve), "held", count_held(serve), "unapproved", count_waiting(serve),
 			"packs", "built", (json_int_t)packs.built, "hits", (json_int_t)packs.hits, "bytes",
 			(json_int_t)packs.bytes, "listen", listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
@@ -256,18 +269,29 @@ static json_t *keys_json(const struct node *node)
 	return out;
 }
 
+/* Who else wants its name. */
+static json_t *claim_json(const struct node *node)
+{
+	const struct claim *claim = node_claim(node);
+	char key[KEY_FINGERPRINT_SIZE];
+
+	return claim ? json_pack("{s:s, s:s}", "key", key_fingerprint(claim->key, key), "role", claim->role) : json_null();
+}
+
 static json_t *node_json(struct serve *serve, const struct node *node)
 {
-	char first[TEXT_TIME_MAX], last[TEXT_TIME_MAX];
+	char first[TEXT_TIME_MAX], last[TEXT_TIME_MAX], key[KEY_FINGERPRINT_SIZE];
 	struct oid release;
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
 			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
 			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "held",
-			 held_json(serve, node), "rejected", rejected_json(node), "approved", true, "firstContact",
+			 held_json(serve, node), "rejected", rejected_json(node), "approved", node->approved,
+			 "revoked", node->revoked, "key", key_fingerprint(node->key, key), "claim",
+			 claim_json(node), "firstContact",
 			 text_json(text_time(node->first_contact, first)), "lastContact",
 			 text_json(text_time(node->last_contact, last)), "secretKeys", keys_json(node),
 			 "version",
@@ -287,6 +311,20 @@ json_t *show_nodes(struct serve *serve)
 		(void)json_object_set_new(row, "drift", json_integer(strtoll(node_said(node, "drift"), NULL, 10)));
 		(void)json_array_append_new(out, row);
 	}
+	return out;
+}
+
+json_t *show_revoked(struct serve *serve)
+{
+	const struct revoked *revoked = registry_revoked(serve_registry(serve));
+	char key[KEY_FINGERPRINT_SIZE];
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < revoked->count; i++) /* fails only when memory is out */
+		(void)json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:o}", "key",
+							   key_fingerprint(revoked->keys[i].key, key), "name",
+							   revoked->keys[i].name, "role", revoked->keys[i].role, "at",
+							   time_json(revoked->keys[i].at)));
 	return out;
 }
 

@@ -71,7 +71,8 @@ static void tell_one(struct session *session, const struct addition *addition)
 
 void tell_head(struct session *session)
 {
-	tell_one(session, NULL);
+	if (session->node->approved)
+		tell_one(session, NULL);
 }
 
 /* It has BASE, says that it takes packs, and nothing of its git lane is under way. */
@@ -98,7 +99,7 @@ static void tell_role(struct serve *serve, const char *role, const struct additi
 	for (struct session *s = serve->first; s; s = s->next) { /* telling closes none */
 		const struct addition *with;
 
-		if (!s->node || strcmp(s->node->role, role) != 0)
+		if (!s->node || !s->node->approved || strcmp(s->node->role, role) != 0)
 			continue;
 		with = addition && takes(s, base) ? addition : NULL;
 		if (pinboard_find(&serve->pins, s->node->name))

@@ -218,7 +218,7 @@ static int pin_locked(struct cli *cli, struct pinning_wish *wish, json_t **out, 
 	int rc = setup_open(cli->home, &identity, err);
 
 	if (rc == 0)
-		rc = show_cluster(cli->home, &cluster, err);
+		rc = show_cluster(cli->home, &cluster, NULL, err);
 	if (rc == 0 && uv_loop_init(&loop) != 0) {
 		rc = err_set(err, ERR_RETRY, "the event loop cannot be made");
 	} else if (rc == 0) {

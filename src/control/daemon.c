@@ -92,6 +92,8 @@ static void on_published(void *arg, const struct publication *publication)
 {
 	struct daemon *daemon = arg;
 
+	if (daemon->admin.serve && publication->has_settings && !publication->refused)
+		serve_set_approve(daemon->admin.serve, publication->settings.approve);
 	if (daemon->admin.serve)
 		serve_published(daemon->admin.serve, publication);
 	admin_changed(&daemon->admin);
@@ -124,7 +126,8 @@ static int admin_half(struct daemon *daemon, struct err *err)
 {
 	const char *listen_host;
 	char *path = home_run(daemon->home, CONTROL_ADMIN);
-	int rc = show_cluster(daemon->home, &daemon->cluster, err);
+	struct settings settings = settings_default();
+	int rc = show_cluster(daemon->home, &daemon->cluster, &settings, err);
 
 	listen_host = daemon->cluster.listen_host ? daemon->cluster.listen_host : "0.0.0.0";
 	daemon->admin.loop = &daemon->loop;
@@ -135,6 +138,8 @@ static int admin_half(struct daemon *daemon, struct err *err)
 	if (rc == 0)
 		rc = serve_start(&daemon->loop, daemon->home, daemon->identity, listen_host,
 				 daemon->cluster.port, on_nodes_changed, daemon, &daemon->admin.serve, err);
+	if (rc == 0) /* before the loop runs, and anyone registers */
+		serve_set_approve(daemon->admin.serve, settings.approve);
 	if (rc == 0)
 		rc = admin_start(&daemon->loop, daemon->home, daemon->identity, on_published, daemon,
 				 &daemon->admin.admin, err);

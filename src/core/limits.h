@@ -45,6 +45,8 @@
 #define LIMIT_PUSHED_PACK (16u << 10)	/* bytes of a pack that is sent with the news of it: a small release is 2 kB, and 20,000 peers' socket buffers take it */
 #define LIMIT_PACK_CACHE (64u << 20)	/* bytes of packs kept at the admin beside those being sent */
 #define LIMIT_NODES 50000u		/* nodes the registry keeps */
+#define LIMIT_REVOKED 10000u		/* revoked keys that are remembered: a fifth of those nodes */
+#define LIMIT_NODE_AGE (90u * 86400)	/* seconds away until a full registry forgets a node: longer than any repair */
 #define LIMIT_REPORT (4u << 10)		/* bytes of what a node last said of itself: a few ids and a reason */
 
 /* --- waits, in milliseconds --- */
@@ -55,6 +57,7 @@
 #define WAIT_SILENCE 60000u		/* silence before either side closes: three pings */
 #define WAIT_BACKOFF_MIN 250u		/* first back-off; full jitter */
 #define WAIT_BACKOFF_MAX 30000u		/* largest back-off */
+#define WAIT_CLAIM 600000u		/* a claim to another's name counts: twenty times WAIT_BACKOFF_MAX */
 #define WAIT_HOOK 30000u		/* one hook, where the configuration says nothing else: a reload takes a second */
 #define WAIT_HEALTH 10000u		/* for health.d to hold, likewise */
 #define WAIT_HEALTH_ROUND 1000u		/* from one round of health.d to the next */

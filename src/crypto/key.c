@@ -70,6 +70,14 @@ static void wipe_buf(struct buf *buf)
 
 /* --- derived values --- */
 
+char *key_fingerprint(const uint8_t public[static KEY_SIZE], char out[static KEY_FINGERPRINT_SIZE])
+{
+	uint8_t digest[crypto_generichash_BYTES];
+
+	(void)crypto_generichash(digest, sizeof(digest), public, KEY_SIZE, NULL, 0); /* only for wrong sizes */
+	return sodium_bin2hex(out, KEY_FINGERPRINT_SIZE, digest, (KEY_FINGERPRINT_SIZE - 1) / 2);
+}
+
 void key_release_public(const uint8_t seed[static KEY_SIZE], uint8_t public[static KEY_SIZE])
 {
 	uint8_t secret[crypto_sign_SECRETKEYBYTES];

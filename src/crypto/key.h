@@ -22,6 +22,7 @@ enum {
 	ROLE_TAG_SIZE = 8,
 	IDENTITY_ROOTS = 2,
 	IDENTITY_RELEASES = 2,
+	KEY_FINGERPRINT_SIZE = 33, /* 32 hex digits and a NUL */
 	IDENTITY_TEXT_MAX = 4096, /* bytes of cluster.key; ours is below 400 */
 };
 
@@ -97,6 +98,12 @@ void key_role_tag(const uint8_t cluster_id[static CLUSTER_ID_SIZE], const char *
  * parts be32-framed. */
 void key_join(const struct root_key *root, const uint8_t tag[static ROLE_TAG_SIZE],
 	      uint8_t out[static KEY_SIZE]);
+
+/*
+ * What people compare of a node's public key: the first 128 bits of its BLAKE2b-256, in hex. Nobody can make a second key with
+ * the same.
+ */
+char *key_fingerprint(const uint8_t public[static KEY_SIZE], char out[static KEY_FINGERPRINT_SIZE]);
 
 /* The public key of an Ed25519 seed. */
 void key_release_public(const uint8_t seed[static KEY_SIZE], uint8_t public[static KEY_SIZE]);

@@ -59,10 +59,11 @@ static void check_kept(const struct node *node)
 static void check_message(struct registry *registry, const struct control_message *message)
 {
 	static const uint8_t key[KEY_SIZE] = "a", other[KEY_SIZE] = "b";
+	static const struct join join = {.epoch = 1};
 	struct node *node = NULL, *second = NULL;
 	struct err err;
 
-	if (registry_register(registry, key, message, &node, &err) != 0) {
+	if (registry_register(registry, key, &join, message, &node, &err) != 0) {
 		assert(err.code == ERR_REFUSED);
 		return;
 	}
@@ -70,9 +71,9 @@ static void check_message(struct registry *registry, const struct control_messag
 	registry_connected(registry, node, true);
 	registry_report(registry, node, message);
 	check_kept(node);
-	assert(registry_register(registry, other, message, &second, &err) == -1);
+	assert(registry_register(registry, other, &join, message, &second, &err) == -1);
 	registry_connected(registry, node, false);
-	assert(registry_register(registry, other, message, &second, &err) == 0 && second == node);
+	assert(registry_register(registry, other, &join, message, &second, &err) == 0 && second == node);
 }
 
 static void check_messages(const uint8_t *data, size_t size)
@@ -85,7 +86,7 @@ static void check_messages(const uint8_t *data, size_t size)
 
 	/* closing: no timer is started, nothing is written */
 	*registry = (struct registry){
-		.loop = loop, .var = -1, .folder = -1, .fresh = -1, .changed = on_changed, .closing = true};
+		.loop = loop, .var = -1, .folder = -1, .fresh = -1, .max = LIMIT_NODES, .changed = on_changed, .closing = true};
 	buf_init(&in, size + 1);
 	buf_put(&in, data, size);
 	while (control_take(&in, &message, &err) == 1) {

@@ -53,6 +53,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+static const struct join joined = {.epoch = 1};
+
 /* A node says: pairs of words, NULL at the end. */
 static void says(struct here *h, const char *name, ...)
 {
@@ -70,7 +72,7 @@ static void says(struct here *h, const char *name, ...)
 	while ((word = va_arg(ap, const char *)))
 		control_add(&message, word, va_arg(ap, const char *));
 	va_end(ap);
-	if (registry_register(serve_registry(h->serve), key, &message, &node, &err) != 0)
+	if (registry_register(serve_registry(h->serve), key, &joined, &message, &node, &err) != 0)
 		fail_msg("%s", err.text);
 	registry_report(serve_registry(h->serve), node, &message);
 	control_clear(&message);
@@ -195,7 +197,7 @@ static void roles_without_releases(void **state)
 	control_add(&message, "name", "node1");
 	control_add(&message, "role", "unheard-of");
 	control_add(&message, "held-by", "admin");
-	assert_int_equal(registry_register(serve_registry(h->serve), key, &message, &node, &err), 0);
+	assert_int_equal(registry_register(serve_registry(h->serve), key, &joined, &message, &node, &err), 0);
 	registry_report(serve_registry(h->serve), node, &message);
 	control_clear(&message);
 	must_refuse_pin(h, "node1", "HEAD", "unheard-of");
