@@ -56,7 +56,13 @@ const struct command commands[] = {
 	 "  role-key ROLE     what the nodes of a role need in etc/secret\n"
 	 "  list              which secrets there are, and who can open them\n",
 	 cmd_secret},
-	{"nodes", "[--json] [--watch]", "the nodes of the cluster", cmd_nodes},
+	{"nodes", "[--json] [--watch] | approve|revoke|forget NAME [--key DIGITS]",
+	 "the nodes of the cluster\n"
+	 "  approve           it may have what its role has\n"
+	 "  revoke            its key is refused for good\n"
+	 "  forget            what is known of it goes, and its pin\n"
+	 "  --key DIGITS      only if its key begins like this\n",
+	 cmd_nodes},
 	{"bundle", "--role ROLE", "releases for etc/init\nA git bundle on standard output.\n", cmd_bundle},
 	{"request", "environments environment generate-cluster host HOST [port PORT]",
 	 "print a cluster file\nAs genclust does.\n", cmd_request},

@@ -55,6 +55,7 @@ static struct progress look(const json_t *publication, const json_t *nodes)
 		const json_t *role = changed_role(publication, cli_string(node, "role"));
 
 		if (role && json_is_true(json_object_get(node, "connected")) &&
+		    json_is_true(json_object_get(node, "approved")) &&
 		    json_is_null(json_object_get(node, "held")))
 			look_at(node, role, &progress);
 	}
@@ -78,6 +79,8 @@ static void print_nodes(const json_t *publication, const json_t *nodes)
 			what = "runs it";
 		else if (json_is_object(json_object_get(node, "held")))
 			what = "is held: it gets it when that ends";
+		else if (!json_is_true(json_object_get(node, "approved")))
+			what = "is not approved: it gets nothing";
 		else if (!json_is_true(json_object_get(node, "connected")))
 			what = "is away: it gets it when it is back";
 		else if (json_is_object(json_object_get(node, "rejected")))

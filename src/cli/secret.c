@@ -56,7 +56,8 @@ static size_t print_lacking(const json_t *nodes, struct keys *keys, const char *
 	json_t *node;
 
 	json_array_foreach(nodes, i, node) {
-		if (node_holds(node, keys, index))
+		/* one that is not approved has nothing that it could need it for */
+		if (node_holds(node, keys, index) || !json_is_true(json_object_get(node, "approved")))
 			continue;
 		if (lacking++ == 0)
 			(void)puts("these nodes do not hold it yet:"); /* checked at exit */

@@ -1,4 +1,4 @@
-/* What the admin's control socket answers: status, nodes, publish, pin, and what sealing.c does. */
+/* What the admin's control socket answers: status, nodes, membership, publish, pin, and what sealing.c does. */
 #include "control/answers.h"
 
 #include "admin/show.h"
@@ -10,8 +10,8 @@ static json_t *nodes_document(void *arg)
 {
 	struct admin_answers *answers = arg;
 
-	return json_pack("{s:I, s:o}", "version", (json_int_t)answers->waiters.version, "nodes",
-			 show_nodes(answers->serve));
+	return json_pack("{s:I, s:o, s:o}", "version", (json_int_t)answers->waiters.version, "nodes",
+			 show_nodes(answers->serve), "revoked", show_revoked(answers->serve));
 }
 
 json_t *admin_status(struct admin_answers *answers)
@@ -62,6 +62,8 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 		answer_publish(answers, client, request);
 	else if (strcmp(what, "pin") == 0)
 		pin_answer(answers, client, request);
+	else if (strcmp(what, "member") == 0)
+		member_answer(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)
 		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
@@ -73,6 +75,7 @@ void admin_client_gone(void *arg, struct client *client)
 	struct admin_answers *answers = arg;
 
 	waiters_forget(&answers->waiters, client);
+	member_client_gone(answers, client);
 	pin_client_gone(answers, client);
 	if (answers->admin)
 		admin_forget(answers->admin, client);

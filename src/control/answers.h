@@ -22,6 +22,7 @@ void waiters_wake(struct waiters *waiters, json_t *(*make)(void *arg), void *arg
 void waiters_forget(struct waiters *waiters, const struct client *client);
 void waiters_clear(struct waiters *waiters);
 
+struct member_job;
 struct pin_job;
 
 struct admin_answers {
@@ -35,6 +36,7 @@ struct admin_answers {
 	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
+	struct member_job *member_jobs; /* of member_answer.c */
 	struct pin_job *pin_jobs; /* of pin_answer.c */
 };
 
@@ -43,6 +45,10 @@ struct node_answers {
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
 };
+
+/* {"do":"member","act":"approve|revoke|forget","node":NAME,"key":DIGITS}: see admin/members.h; KEY may be left out. */
+void member_answer(struct admin_answers *answers, struct client *client, const json_t *request);
+void member_client_gone(struct admin_answers *answers, const struct client *client);
 
 /* {"do":"pin","node":NAME,"rev":REV,"reason":TEXT}: holds the node at REV, without one lets it follow. See pin_answer.c. */
 void pin_answer(struct admin_answers *answers, struct client *client, const json_t *request);

@@ -33,6 +33,7 @@ struct client {
 	bool waiting; /* for an answer */
 	bool taking;  /* requests are looked at: an answer given at once does not look again */
 	bool closing;
+	uid_t uid;
 	char bytes[4096];
 };
 
@@ -72,6 +73,11 @@ static void client_close(struct client *client)
 	if (client->waiting)
 		client->server->gone(client->server->arg, client);
 	uv_close((uv_handle_t *)&client->pipe, on_client_close);
+}
+
+uid_t client_uid(const struct client *client)
+{
+	return client->uid;
 }
 
 static void take_requests(struct client *client);
@@ -187,7 +193,7 @@ static bool is_member(int fd, gid_t group)
 }
 
 /* Root, the daemon's own user, and whoever is in the group of the socket. */
-static bool is_allowed(const struct client *client)
+static bool is_allowed(struct client *client)
 {
 	struct ucred who;
 	socklen_t size = sizeof(who);
@@ -197,6 +203,7 @@ static bool is_allowed(const struct client *client)
 	if (uv_fileno((const uv_handle_t *)&client->pipe, &fd) != 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
 		return false;
+	client->uid = who.uid;
 	if (who.uid == 0 || who.uid == geteuid())
 		return true;
 	return stat(client->server->path, &st) == 0 && (st.st_mode & S_IWGRP) &&

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct server;
@@ -24,6 +25,8 @@ int server_start(uv_loop_t *loop, const char *path, server_fn *fn, server_gone_f
 		 struct server **out, struct err *err);
 /* Takes over the reference. */
 void client_answer(struct client *client, json_t *answer);
+/* The user at the other end. */
+uid_t client_uid(const struct client *client);
 /* {"error":{"code":…,"text":…}} */
 void client_refuse(struct client *client, enum err_code code, const char *text);
 /* Stops and removes the socket; memory goes when the loop has closed the handles. NULL is fine. */
