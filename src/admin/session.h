@@ -44,8 +44,8 @@ struct session {
  */
 void tell_head(struct session *session);
 /*
- * A role has a new release after BASE (NULL: its first): all of its approved nodes are told, and those that have accepted BASE get with
- * it what it adds, if that is small: no question, no answer.
+ * A role has a new release after BASE (NULL: its first): all of its approved nodes are told, and those that have accepted BASE get
+ * with it what it adds, if that is small: no question, no answer.
  */
 void tell_release(struct serve *serve, const char *role, const struct oid *base);
 /* Lets go of what was to be told. */

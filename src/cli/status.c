@@ -34,9 +34,14 @@ static void print_node(const json_t *status)
 	if (json_is_object(admin)) {
 		text = text_format("%s port %lld, %s", cli_string(admin, "host"),
 				   (long long)json_integer_value(json_object_get(admin, "port")),
-				   json_is_true(json_object_get(admin, "connected")) ? "connected" : "away");
+				   !json_is_true(json_object_get(admin, "connected"))	  ? "away"
+				   : !json_is_true(json_object_get(admin, "approved")) ? "connected, not approved"
+											: "connected");
 		line("admin", text);
 		free(text);
+		if (cli_string(admin, "reason"))
+			line("  reason", cli_string(admin, "reason"));
+		line("key", cli_string(admin, "key"));
 	}
 	if (json_is_object(held)) {
 		text = text_format("by the %s at %s, since %s: %s", cli_string(held, "by"), cli_string(held, "release"),
@@ -84,6 +89,13 @@ static void print_admin(const json_t *status)
 		char *text = text_format("%lld %s", (long long)json_integer_value(value), key);
 
 		line("nodes", text);
+		free(text);
+	}
+	if (json_integer_value(json_object_get(status, "unapproved")) > 0) {
+		char *text = text_format("%lld nodes: muster nodes",
+					 (long long)json_integer_value(json_object_get(status, "unapproved")));
+
+		line("unapproved", text);
 		free(text);
 	}
 	if (json_integer_value(json_object_get(status, "held")) > 0) {

@@ -8,12 +8,15 @@
 #include "core/text.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { TICK_MS = 5000 }; /* how often silence is looked at while up */
+
+#define WAITS "the admin has to approve this node: muster nodes there says how"
 
 struct pump;
 
@@ -31,10 +34,11 @@ struct link {
 	const struct link_calls *calls;
 	void *arg;
 	bool up; /* registered */
+	bool waits; /* and told that nothing comes until the admin approves it */
 	bool closing;
 	uint64_t lost; /* when it was last up, or began, in milliseconds; 0: it is up */
 	int64_t contact;
-	char reason[512]; /* why it is down, told once */
+	char reason[512]; /* why it is down, told once, or what it waits for; "": neither */
 };
 
 /* Carries bytes between a fetch's socket and the git lane. It outlives the link if libuv still has it. */
@@ -217,13 +221,23 @@ static void on_head(struct link *link, const struct control_message *message)
 
 static void on_tick(uv_timer_t *timer);
 
-static void on_registered(struct link *link)
+/* It comes once more when a node that waited is approved. */
+static void on_registered(struct link *link, const struct control_message *message)
 {
+	const char *approved = control_get(message, "approved"); /* an admin that knows of none says nothing */
+	bool waits = approved && strcmp(approved, "no") == 0;
+
+	if (waits && !(link->up && link->waits))
+		log_notice("link", link->host, WAITS);
+	else if (!waits && !link->up)
+		log_info("link", link->host, "registered at the admin");
+	else if (!waits && link->waits)
+		log_notice("link", link->host, "the admin approved this node");
 	link->up = true;
+	link->waits = waits;
 	link->lost = 0;
-	link->reason[0] = '\0';
+	(void)snprintf(link->reason, sizeof(link->reason), "%s", waits ? WAITS : ""); /* fits */
 	(void)uv_timer_start(&link->timer, on_tick, TICK_MS, TICK_MS); /* never fails */
-	log_info("link", link->host, "registered at the admin");
 	link->calls->changed(link->arg, true, NULL);
 }
 
@@ -236,7 +250,7 @@ static void on_control(struct peer *peer, const struct control_message *message)
 	link->contact = text_now();
 	switch (message->verb) {
 	case CONTROL_REGISTERED:
-		on_registered(link);
+		on_registered(link, message);
 		break;
 	case CONTROL_REFUSED:
 		peer_close(peer, "the admin refused this node: %s", text ? text : "it does not say why");
@@ -319,7 +333,7 @@ static void on_closed(struct peer *peer, const char *reason)
 	bool was_up = link->up;
 
 	link->peer = NULL;
-	link->up = false;
+	link->up = link->waits = false;
 	link->coming = 0;
 	news_clear(&link->news);
 	if (link->pump)
@@ -376,6 +390,16 @@ struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const st
 bool link_up(const struct link *link)
 {
 	return link && link->up;
+}
+
+bool link_waits(const struct link *link)
+{
+	return link_up(link) && link->waits;
+}
+
+const char *link_reason(const struct link *link)
+{
+	return link ? link->reason : "";
 }
 
 int64_t link_contact(const struct link *link)

@@ -43,6 +43,10 @@ struct link_calls {
 struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const struct keystore *keystore,
 		      const struct static_key *key, const struct link_calls *calls, void *arg);
 bool link_up(const struct link *link);
+/* Up, and the admin gives it nothing until it is approved there. */
+bool link_waits(const struct link *link);
+/* Why it is not up, or what it waits for; "" when there is nothing to say. */
+const char *link_reason(const struct link *link);
 /* When the admin was last heard, seconds since the epoch; 0: never. */
 int64_t link_contact(const struct link *link);
 /* Sends what tell() says now, if up. */

@@ -24,7 +24,7 @@ static enum node_state_word word_of(const struct runtime *runtime)
 		return NODE_STOPPING;
 	if (!runtime->active[0])
 		return runtime->activation ? NODE_BOOTING : runtime->broken ? NODE_ERROR : NODE_IDLE;
-	return link_up(runtime->link) ? NODE_RUNNING : NODE_WAITING;
+	return link_up(runtime->link) && !link_waits(runtime->link) ? NODE_RUNNING : NODE_WAITING;
 }
 
 void report_changed(struct runtime *runtime)
@@ -255,14 +255,23 @@ static json_t *held_json(const struct runtime *runtime)
 			 time_json(hold->since), "reason", hold->reason);
 }
 
+static json_t *admin_json(const struct runtime *runtime)
+{
+	const char *reason = link_reason(runtime->link);
+	json_t *why = *reason ? json_string(reason) : json_null();
+	char key[KEY_FINGERPRINT_SIZE];
+
+	if (!why) /* it quotes the admin, which may say any bytes */
+		why = json_string("its reason is not text");
+	return json_pack("{s:s, s:i, s:b, s:b, s:o, s:o, s:s}", "host", runtime->cluster.host, "port",
+			 runtime->cluster.port, "connected", link_up(runtime->link), "approved",
+			 link_up(runtime->link) && !link_waits(runtime->link), "reason", why, "lastContact",
+			 time_json(link_contact(runtime->link)), "key", key_fingerprint(runtime->key->public, key));
+}
+
 json_t *runtime_status(const struct runtime *runtime)
 {
 	bool serving = words[runtime->word].serving;
-	json_t *admin = runtime->keystore
-				? json_pack("{s:s, s:i, s:b, s:o}", "host", runtime->cluster.host, "port",
-					    runtime->cluster.port, "connected", link_up(runtime->link),
-					    "lastContact", time_json(link_contact(runtime->link)))
-				: json_null();
 
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "name",
 			 runtime->name, "role", runtime->state.chain.role, "nodeState",
@@ -270,8 +279,8 @@ json_t *runtime_status(const struct runtime *runtime)
 			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
 			 "sequence", (json_int_t)runtime->active_sequence, "source",
 			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
-			 "admin", admin, "held", held_json(runtime), "rejected",
-			 refusal_json(report_refusal(runtime)), "drift",
+			 "admin", runtime->keystore ? admin_json(runtime) : json_null(), "held",
+			 held_json(runtime), "rejected", refusal_json(report_refusal(runtime)), "drift",
 			 (json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
 }
 

@@ -1,11 +1,14 @@
 /*
- * rogue WHAT PORT [ARGUMENT...]: a node that means ill, at the real admin on loopback. The keystore is in ROGUE_KEYSTORE.
+ * rogue WHAT PORT [ARGUMENT...]: a node that means ill, at the real admin on loopback. The keystore is in ROGUE_KEYSTORE; its
+ * own key is a fresh one, or that of the file ROGUE_NODE_KEY.
  * Exit 0 when the admin did what it must; else what happened is on stderr, exit 1. See the table at the end for WHAT.
  */
 #include "../unit/wire_client.h"
 
 #include "core/oid.h"
 #include "core/text.h"
+
+#include <fcntl.h>
 
 static uint16_t port;
 static struct keystore *keystore;
@@ -18,7 +21,16 @@ static int complain(const char *text)
 
 static void dial(struct client *c)
 {
+	const char *stolen = getenv("ROGUE_NODE_KEY");
+	struct static_key *key;
+	struct err err;
+
 	client_connect(c, port, NULL, NULL);
+	if (!stolen)
+		return;
+	wire_must(static_key_load(AT_FDCWD, stolen, &key, &err) == 0);
+	static_key_free(c->key);
+	c->key = key;
 }
 
 /* Closed, after this one byte (0: none). */
@@ -321,6 +333,75 @@ static int listening(char **args)
 	return c.ended ? complain("the admin closed") : 0;
 }
 
+/* `registered` is next, and says so of the approval. */
+static bool hears_approved(struct client *c, const char *word)
+{
+	struct control_message message;
+	const char *approved;
+	bool good;
+
+	if (!client_hear(c, &message))
+		return false;
+	approved = control_get(&message, "approved");
+	good = strcmp(message.word, "registered") == 0 && approved && strcmp(approved, word) == 0;
+	control_clear(&message);
+	return good;
+}
+
+/* NAME ROLE: waits for approval, hears of nothing, and asks all the same. */
+static int kept_out(char **args)
+{
+	struct client c;
+	int rc;
+
+	if (join(&c, args[0], args[1]) != 0 || !hears_approved(&c, "no"))
+		return complain("it need not wait");
+	client_say(&c, "status", "state", "IDLE", NULL);
+	client_say(&c, "ping", NULL);
+	if (!client_hears(&c, "pong"))
+		return complain("it hears more than it may");
+	client_say(&c, "fetch", NULL);
+	rc = client_closed(&c) ? 0 : complain("the connection stays");
+	client_open_records(&c);
+	if (rc == 0 && (c.lanes[LANE_GIT].len > 0 || c.lanes[LANE_CONTROL].len > 0))
+		rc = complain("it gets something");
+	client_clear(&c);
+	return rc;
+}
+
+/* NAME ROLE: says "waits" when it does, and ends well when it then is approved on the same connection and can fetch. */
+static int waiting(char **args)
+{
+	struct client c;
+	int rc;
+
+	if (join(&c, args[0], args[1]) != 0 || !hears_approved(&c, "no"))
+		return complain("it need not wait");
+	(void)puts("waits"); /* flushed below */
+	(void)fflush(stdout);
+	if (!hears_approved(&c, "yes") || !client_hears(&c, "head"))
+		return complain("it is not approved, or gets no head");
+	client_say(&c, "fetch", NULL);
+	rc = client_git_ends(&c, "0000") && c.lanes[LANE_GIT].len > OID_HEX ? 0 : complain("no advertisement");
+	client_clear(&c);
+	return rc;
+}
+
+/* NAME ROLE: joins like a good node, and hears of a release if WORD is head, of none if it is none. */
+static int welcome(char **args)
+{
+	struct control_message message;
+	struct client c;
+	bool head;
+
+	if (join(&c, args[0], args[1]) != 0 || !hears_approved(&c, "yes") || !client_hear(&c, &message))
+		return complain("it is not let in");
+	head = control_get(&message, "release");
+	control_clear(&message);
+	client_clear(&c);
+	return head == (strcmp(args[2], "head") == 0) ? 0 : complain("another head than it should have");
+}
+
 static const struct {
 	const char *what;
 	int (*run)(char **args);
@@ -330,6 +411,7 @@ static const struct {
 	{"version", version, 0},     {"refused", refused, 3},	      {"foreign", foreign, 4},
 	{"garbage", garbage, 0},     {"bent", bent, 2},		      {"deaf", deaf, 2},
 	{"half-open", half_open, 1}, {"idle", idle, 2},		      {"listen", listening, 2},
+	{"kept-out", kept_out, 2},   {"waiting", waiting, 2},	      {"welcome", welcome, 3},
 };
 
 int main(int argc, char **argv)
