@@ -6,6 +6,7 @@
 #include "admin/trial.h"
 #include "control/answers.h"
 #include "control/client.h"
+#include "control/walls.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/proc.h"
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
 enum { SIGNAL_COUNT = sizeof(signal_numbers) / sizeof(signal_numbers[0]) };
@@ -234,6 +236,9 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 		return -1;
 	if (home_lock(daemon->home, err) != 0)
 		return -1;
+	if (geteuid() == 0)
+		log_warning("daemon", "", "runs as root and needs no such rights: give it a user of its own");
+	walls_raise(daemon->home, daemon->options->role != NULL);
 	if (daemon->options->admin && admin_open(daemon, err) != 0)
 		return -1;
 	open_signals(daemon);

@@ -21,27 +21,13 @@
 
 /* --- in the child --- */
 
-/* Bytes of private memory this process has. */
-static size_t memory_used(void)
-{
-	char text[128] = "";
-	unsigned long pages = 0;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
-		(void)sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages); /* 0 when it is unknown */
-	if (fd >= 0)
-		(void)close(fd); /* only read */
-	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static bool limit(__rlimit_resource_t resource, rlim_t value)
 {
 	return setrlimit(resource, &(struct rlimit){value, value}) == 0;
 }
 
 /* No signal handler of the daemon, none of its files, and nothing to be opened. */
-static bool shut_in(int fd, const struct child_limits *limits)
+static bool shut_in(int fd, const struct child_limits *limits, size_t used)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 	sigset_t none;
@@ -51,7 +37,7 @@ static bool shut_in(int fd, const struct child_limits *limits)
 	(void)sigemptyset(&none);                  /* never fails */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || sigprocmask(SIG_SETMASK, &none, NULL) != 0)
 		return false;
-	if (!limit(RLIMIT_DATA, memory_used() + limits->memory) ||
+	if (!limit(RLIMIT_DATA, used + limits->memory) ||
 	    !limit(RLIMIT_CPU, limits->seconds) || !limit(RLIMIT_CORE, 0))
 		return false;
 	if (fd > 0 && close_range(0, (unsigned)fd - 1, 0) != 0)
@@ -60,7 +46,7 @@ static bool shut_in(int fd, const struct child_limits *limits)
 }
 
 static _Noreturn void child_main(int fd, int (*fn)(void *arg, struct buf *out, struct err *err),
-				 void *arg, const struct child_limits *limits, size_t max)
+				 void *arg, const struct child_limits *limits, size_t used, size_t max)
 {
 	struct err err = {.code = ERR_NONE};
 	struct buf out;
@@ -68,7 +54,7 @@ static _Noreturn void child_main(int fd, int (*fn)(void *arg, struct buf *out, s
 	const void *body;
 	size_t len;
 
-	if (!shut_in(fd, limits))
+	if (!shut_in(fd, limits, used))
 		_exit(1);
 	buf_init(&out, max);
 	if (fn(arg, &out, &err) != 0 || out.failed) {
@@ -86,6 +72,20 @@ static _Noreturn void child_main(int fd, int (*fn)(void *arg, struct buf *out, s
 }
 
 /* --- in the parent --- */
+
+/* Bytes of private memory this process has; asked before the fork: /proc/self of a child is outside the daemon's walls. */
+static size_t memory_used(void)
+{
+	char text[128] = "";
+	unsigned long pages = 0;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+		(void)sscanf(text, "%*u %*u %*u %*u %*u %lu", &pages); /* 0 when it is unknown */
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static int64_t now_ms(void)
 {
@@ -171,6 +171,7 @@ static int run_once(int (*fn)(void *arg, struct buf *out, struct err *err), void
 		    struct err *err)
 {
 	struct buf answer;
+	size_t used = memory_used();
 	int ends[2], status = 0, heard, rc;
 	pid_t pid;
 
@@ -179,7 +180,7 @@ static int run_once(int (*fn)(void *arg, struct buf *out, struct err *err), void
 		return err_sys(err, "pipe");
 	pid = fork_quietly();
 	if (pid == 0)
-		child_main(ends[1], fn, arg, limits, out->max);
+		child_main(ends[1], fn, arg, limits, used, out->max);
 	(void)close(ends[1]); /* the child's */
 	if (pid < 0) {
 		(void)close(ends[0]); /* nothing was read */
