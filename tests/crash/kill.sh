@@ -148,7 +148,7 @@ node_check() {
 	fi
 	start node "$2" --no-admin --service-role internal --service-name node
 	wait_sequence "$2" 2
-	[ "$(field "$2" .nodeState)" = RUNNING ] || { echo "is $(field "$2" .nodeState)" >&2; return 1; }
+	wait_state "$2" RUNNING
 	stop node
 }
 
