@@ -277,7 +277,11 @@ static void take_control(struct peer *peer)
 			peer_close(peer, "%s", err.text);
 		if (got <= 0)
 			break;
-		peer->group->calls->control(peer, &message);
+		/* only of nodes: what an admin has to say may come all at once when a partition is over */
+		if (!peer->dialled && ++peer->asked > LIMIT_CONTROL_BURST)
+			peer_close(peer, "more than %u messages in half a second", LIMIT_CONTROL_BURST);
+		else
+			peer->group->calls->control(peer, &message);
 		control_clear(&message);
 	}
 	if (peer->lanes[LANE_CONTROL].len == 0)

@@ -54,6 +54,7 @@ struct peer {
 	struct buf in;		      /* received, not yet a whole record */
 	struct buf lanes[LANE_COUNT];
 	struct buf waiting; /* sealed, for when libuv is done with what it has */
+	unsigned asked;	    /* control messages that came since the waits were last looked at */
 	size_t queued;	    /* bytes libuv had when the waits were last looked at */
 	uint64_t since;	    /* when the connecting, the handshake or the open state began */
 	uint64_t heard;	    /* when the last record came */

@@ -202,6 +202,7 @@ static void sweep_open(struct peer *peer, uint64_t now)
 	if (queued != peer->queued)
 		peer->moved = now;
 	peer->queued = queued;
+	peer->asked = 0;
 	if (peer->reading && now - peer->heard > WAIT_SILENCE)
 		peer_close(peer, "silent for %u ms", WAIT_SILENCE);
 	else if (queued && now - peer->moved > WAIT_SILENCE)

@@ -39,7 +39,9 @@
 #define LIMIT_PEERS 20000u		/* open connections at the admin, below its descriptors */
 #define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each; the oldest makes room */
 #define LIMIT_PEER_INPUT (256u << 10)	/* bytes received and not yet handled, for each peer */
-#define LIMIT_PEER_OUTPUT (1u << 20)	/* bytes sealed and not yet sent before a sender pauses, for each peer */
+#define LIMIT_PEER_OUTPUT (256u << 10)	/* bytes sealed and not yet sent before a sender pauses, for each peer: 1,000 that read
+					   nothing hold 256 MB at most */
+#define LIMIT_CONTROL_BURST 64u		/* control messages of one node in half a second: it says a few a minute */
 #define LIMIT_WANT_REQUEST (64u << 10)	/* bytes of one upload-pack negotiation round */
 #define LIMIT_HAVES 4096u		/* haves in one upload-pack conversation */
 #define LIMIT_PUSHED_PACK (16u << 10)	/* bytes of a pack that is sent with the news of it: a small release is 2 kB, and 20,000 peers' socket buffers take it */

@@ -79,7 +79,7 @@ rogue cluster.xml foreign rogue1 default have "$(tip internal)" || fail 'a have 
 
 must 'not a Muster channel' cluster.xml garbage 50
 must 'a record does not open' cluster.xml bent rogue1 default
-must 'does not read what it asked for' cluster.xml deaf rogue1 default
+must 'messages in half a second' cluster.xml deaf rogue1 default
 
 coproc HALF { ROGUE_KEYSTORE=$(keystore cluster.xml) exec "$MUSTER_BIN/tests/flow/rogue" half-open "$port" 500 2>>"$AREA/half.log"; }
 pids[half]=$HALF_PID

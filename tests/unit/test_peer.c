@@ -191,11 +191,14 @@ static void test_control_both_ways(void **state)
 
 	connect_both(f);
 	f->admin.calls[CALL_CONTROL] = 0;
-	for (int i = 0; i < 2000; i++) {
+	for (unsigned i = 1; i <= 30 * LIMIT_CONTROL_BURST; i++) {
+		if (i % LIMIT_CONTROL_BURST == 1)
+			peers_sweep(f->admin.peers); /* half a second is over */
 		say(f->node.peer, CONTROL_STATUS);
 		say(f->admin.peer, CONTROL_HEAD);
+		if (i % LIMIT_CONTROL_BURST == 0)
+			spin_until(f, f->admin.calls[CALL_CONTROL] == i && f->node.calls[CALL_CONTROL] == i);
 	}
-	spin_until(f, f->admin.calls[CALL_CONTROL] == 2000 && f->node.calls[CALL_CONTROL] == 2000);
 	assert_int_equal(peer_pending(f->node.peer), 0);
 }
 
@@ -326,6 +329,32 @@ static void test_never_reads(void **state)
 	assert_int_equal(f->admin.calls[CALL_CLOSED], 1);
 	assert_non_null(strstr(f->admin.reason, "does not read"));
 	buf_clear(&sample);
+}
+
+/* A node that says more than any has to say keeps the loop from the others: it is closed, and one that says little is not. */
+static void test_says_too_much(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_both(f);
+	for (unsigned round = 0; round < 3; round++) {
+		peers_sweep(f->admin.peers); /* half a second is over */
+		f->admin.calls[CALL_CONTROL] = 0;
+		for (unsigned i = 0; i < LIMIT_CONTROL_BURST; i++)
+			say(f->node.peer, CONTROL_PING);
+		spin_until(f, f->admin.calls[CALL_CONTROL] == LIMIT_CONTROL_BURST);
+		/* what an admin says is not counted */
+		f->node.calls[CALL_CONTROL] = 0;
+		for (unsigned i = 0; i < 2 * LIMIT_CONTROL_BURST; i++)
+			say(f->admin.peer, CONTROL_HEAD);
+		spin_until(f, f->node.calls[CALL_CONTROL] == 2 * LIMIT_CONTROL_BURST);
+	}
+	assert_int_equal(f->admin.calls[CALL_CLOSED], 0);
+	for (unsigned i = 0; i < 3 * LIMIT_CONTROL_BURST; i++)
+		say(f->node.peer, CONTROL_PING);
+	spin_until(f, f->admin.calls[CALL_CLOSED] == 1);
+	assert_non_null(strstr(f->admin.reason, "messages in half a second"));
+	assert_in_range(f->admin.calls[CALL_CONTROL], 0, 2 * LIMIT_CONTROL_BURST);
 }
 
 /* One who asks on and on without reading the answers fails, at a bound, and not from within the send. */
@@ -678,6 +707,7 @@ int main(void)
 		peer_test(test_pause),
 		peer_test(test_pause_and_resume_within),
 		peer_test(test_never_reads),
+		peer_test(test_says_too_much),
 		peer_test(test_asks_without_reading),
 		peer_test(test_slow_reader),
 		peer_test(test_silence),
