@@ -75,9 +75,9 @@ git -C far/var/node/replica.git fsck --strict >fsck.log 2>&1 || fail "$(cat fsck
 
 # --- one way ---
 
-# to the node alone: it hears of the release, and its request does not arrive
+# to the node alone: it hears of the release, which is too large to come with the news, and its request does not arrive
 proxy block up
-release 2000
+release 300000
 wait_sequence near "$RELEASE"
 field_is far .sequence $((RELEASE - 1)) || fail 'far has what it could not ask for'
 field_is far .admin.connected true || fail 'far gave up at once'

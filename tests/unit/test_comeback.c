@@ -23,11 +23,10 @@ static void on_tell(void *arg, struct control_message *message)
 	control_add(message, "role", "internal");
 }
 
-static void on_head(void *arg, const struct oid *release, uint64_t sequence)
+static void on_head(void *arg, struct news *news)
 {
 	(void)arg;
-	(void)release;
-	(void)sequence;
+	(void)news;
 }
 
 static void on_changed(void *arg, bool up, const char *reason)

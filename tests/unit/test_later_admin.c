@@ -29,13 +29,13 @@ static void on_tell(void *arg, struct control_message *message)
 	control_add(message, "role", "internal");
 }
 
-static void on_head(void *arg, const struct oid *release, uint64_t sequence)
+static void on_head(void *arg, struct news *news)
 {
 	struct heard *heard = &((struct here *)arg)->heard;
 
 	heard->heads++;
-	heard->release = *release;
-	heard->sequence = sequence;
+	heard->release = news->release;
+	heard->sequence = news->sequence;
 }
 
 static void on_changed(void *arg, bool up, const char *reason)
