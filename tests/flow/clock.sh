@@ -40,9 +40,13 @@ goes_on() {
 year() { date -u -d "@$(($(date +%s) + $1))" +%Y; }
 
 mkdir -p admin/etc/init node/etc/init
-echo 0 >clock
-export LD_PRELOAD=$preload PRELOAD_CLOCK=$AREA/clock
-jump() { (unset LD_PRELOAD; echo "$1" >clock.new; mv clock.new clock); }
+mkdir time
+echo 0 >time/clock
+# the daemons may read what a link in etc/ leads to, and the folder it is in
+ln -s ../../time/clock admin/etc/clock
+ln -s ../../time/clock node/etc/clock
+export LD_PRELOAD=$preload PRELOAD_CLOCK=$AREA/time/clock
+jump() { (unset LD_PRELOAD; echo "$1" >time/clock.new; mv time/clock.new time/clock); }
 now() { (unset LD_PRELOAD; year "$1"); }
 cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
 muster --home admin init --host 127.0.0.1 --port "$port" >/dev/null
