@@ -99,9 +99,14 @@ static char *made_by(const struct cycle *cycle)
 	const struct identity *identity = cycle->in->identity;
 	uint8_t digest[DIGEST_SIZE];
 	char hex[DIGEST_HEX_SIZE], id[SEAL_ID_HEX_SIZE] = "none";
+	struct buf keys;
 
 	(void)keyring_seals(cycle->keyring, SCOPE_CONFIG, id); /* else none */
-	digest_bytes(identity->release_public, identity->release_count * KEY_SIZE, digest);
+	buf_init(&keys, 4 + KEY_SIZE);
+	buf_put_be32(&keys, identity->roots[0].epoch);
+	buf_put(&keys, identity->release_public[0], KEY_SIZE);
+	digest_bytes(keys.data, keys.len, digest);
+	buf_clear(&keys);
 	return text_format("%s %.16s %s", PACKAGE_VERSION, digest_hex(digest, hex), id);
 }
 

@@ -50,7 +50,7 @@ static int move_branches(struct cycle *cycle, struct err *err)
 			continue;
 		refs[count] = text_format("refs/heads/%s", role->name);
 		moves[count] = (struct ref_move){.ref = refs[count],
-						 .old = role->has_tip ? &role->tip_oid : NULL,
+						 .old = role->has_tip ? &role->branch : NULL,
 						 .new = &role->next_oid};
 		count++;
 	}

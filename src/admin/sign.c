@@ -35,6 +35,7 @@ static int read_tip(struct cycle *cycle, struct cycle_role *role, struct err *er
 		goto out;
 	}
 	role->has_tip = true;
+	role->branch = role->tip_oid;
 	if (memcmp(role->tip.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE) != 0 ||
 	    strcmp(role->tip.role, role->name) != 0)
 		rc = err_set(err, ERR_REFUSED,
@@ -71,12 +72,21 @@ static int add_removed(void *arg, const char *ref, const struct oid *oid)
 	return 0;
 }
 
-static bool keys_changed(const struct cycle *cycle, const struct release *tip)
+/* That the newest key, and it alone, may sign what comes after TIP. */
+static bool keys_settled(const struct cycle *cycle, const struct release *tip)
 {
-	const struct identity *identity = cycle->in->identity;
+	return tip->key_count == 1 &&
+	       memcmp(tip->keys[0], cycle->in->identity->release_public[0], KEY_SIZE) == 0;
+}
 
-	return tip->key_count != identity->release_count ||
-	       memcmp(tip->keys, identity->release_public, tip->key_count * KEY_SIZE) != 0;
+/* The key of the identity that may sign after TIP; the newest, if that may. NULL: none of them. */
+static const uint8_t *signing_seed(const struct identity *identity, const struct release *tip)
+{
+	for (size_t i = 0; i < identity->release_count; i++)
+		for (size_t j = 0; j < tip->key_count; j++)
+			if (memcmp(identity->release_public[i], tip->keys[j], KEY_SIZE) == 0)
+				return identity->release_seed[i];
+	return NULL;
 }
 
 /* In the name of the admin and now, but never before the release before it: clocks jump. */
@@ -88,14 +98,17 @@ static char *committer(const struct cycle *cycle, const struct cycle_role *role)
 	return release_committer(cycle->cluster.host, now > before ? now : before);
 }
 
-/* What of a release depends on the keys and the place in the chain. */
+/*
+ * What of a release depends on the keys and the place in the chain. Only the newest key may sign
+ * what follows: from the release that announces it on, the one before is retired.
+ */
 static struct release release_after(const struct cycle *cycle, const struct cycle_role *role)
 {
 	const struct identity *identity = cycle->in->identity;
 	struct release release = {.has_parent = role->has_tip,
 				  .sequence = 1,
 				  .source = cycle->out->source,
-				  .key_count = identity->release_count};
+				  .key_count = 1};
 
 	if (role->has_tip) {
 		release.parent = role->tip_oid;
@@ -103,7 +116,7 @@ static struct release release_after(const struct cycle *cycle, const struct cycl
 	}
 	memcpy(release.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE);
 	memcpy(release.role, role->name, sizeof(release.role));
-	memcpy(release.keys, identity->release_public, identity->release_count * KEY_SIZE);
+	memcpy(release.keys[0], identity->release_public[0], KEY_SIZE);
 	return release;
 }
 
@@ -140,8 +153,8 @@ static int verify_as_node(struct cycle *cycle, const struct cycle_role *role, co
 		state.key_count = role->tip.key_count;
 		memcpy(state.keys, role->tip.keys, sizeof(state.keys));
 	} else {
-		state.key_count = identity->release_count;
-		memcpy(state.keys, identity->release_public, identity->release_count * KEY_SIZE);
+		state.key_count = 1;
+		memcpy(state.keys[0], identity->release_public[0], KEY_SIZE);
 	}
 	rc = chain_verify(cycle->releases, &state, oid, &release, err);
 	if (rc == 0)
@@ -181,23 +194,75 @@ static int make_release(struct cycle *cycle, struct cycle_role *role, const uint
 	return rc;
 }
 
+/*
+ * A release that the old key signs, that names the new one and changes nothing else. It becomes the
+ * tip, and the branch goes past it at once: no node is ever asked to stop there.
+ */
+static int announce_key(struct cycle *cycle, struct cycle_role *role, struct err *err)
+{
+	const uint8_t *seed = signing_seed(cycle->in->identity, &role->tip);
+	struct release release = release_after(cycle, role), made;
+	struct oid oid;
+	struct buf raw;
+	int rc = 0;
+
+	if (!seed)
+		return err_set(err, ERR_REFUSED,
+			       "release.git: the newest release of role %s names no key of cluster.key: "
+			       "is cluster.key older than it?",
+			       role->name);
+	buf_init(&raw, LIMIT_COMMIT_SIZE);
+	release.source = role->tip.source;
+	release.removed = role->tip.removed;
+	release.tree = role->tip.tree;
+	memcpy(release.digest, role->tip.digest, DIGEST_SIZE);
+	set_words(cycle, role, false, &release);
+	rc = release_sign(&release, seed, &raw, err);
+	if (rc == 0)
+		rc = repo_commit_write(cycle->releases, raw.data, raw.len, &oid, err);
+	if (rc == 0)
+		rc = verify_as_node(cycle, role, &oid, err);
+	if (rc == 0)
+		rc = release_parse(raw.data, raw.len, &made, err);
+	if (rc == 0) {
+		release_clear(&role->tip);
+		role->tip = made;
+		role->tip_oid = oid;
+	}
+	release_clear(&release);
+	buf_clear(&raw);
+	return rc;
+}
+
+/* Whether the tip is not yet a release of the newest key that leaves it to sign the next. */
+static bool key_is_new(const struct cycle *cycle, const struct cycle_role *role)
+{
+	const uint8_t *newest = cycle->in->identity->release_public[0];
+
+	return !keys_settled(cycle, &role->tip) || memcmp(role->tip.signer, newest, KEY_SIZE) != 0;
+}
+
 static int sign_role(struct cycle *cycle, struct cycle_role *role, struct err *err)
 {
 	uint8_t digest[DIGEST_SIZE];
-	bool new_content;
+	bool new_content, new_key;
 
 	if (read_tip(cycle, role, err) != 0)
 		return -1;
+	new_key = role->has_tip && key_is_new(cycle, role);
+	if (new_key && signing_seed(cycle->in->identity, &role->tip) != cycle->in->identity->release_seed[0] &&
+	    announce_key(cycle, role, err) != 0)
+		return -1;
 	if (role->removed) {
 		memcpy(digest, role->tip.digest, DIGEST_SIZE);
-		if (role->tip.removed && !keys_changed(cycle, &role->tip))
+		if (role->tip.removed && !new_key)
 			return 0;
 		return make_release(cycle, role, digest, false, err);
 	}
 	digest_fileset(&role->tree, digest);
 	new_content = !role->has_tip || role->tip.removed ||
 		      memcmp(role->tip.digest, digest, DIGEST_SIZE) != 0;
-	if (!new_content && !keys_changed(cycle, &role->tip))
+	if (!new_content && !new_key)
 		return 0;
 	return make_release(cycle, role, digest, new_content, err);
 }

@@ -26,7 +26,8 @@ struct cycle_role {
 	struct params params; /* slice: the parameters in it, by their places in the commit */
 	struct fileset tree;  /* seal: as it will be released */
 	bool has_tip;
-	struct oid tip_oid; /* sign: the newest release, before and after */
+	struct oid branch;  /* sign: what the branch names */
+	struct oid tip_oid; /* the newest release: that, or one that announces a new key after it */
 	struct release tip;
 	bool changed; /* sign made NEXT, publish moves the branch to it */
 	struct oid next_oid;

@@ -162,6 +162,59 @@ struct identity *identity_copy(const struct identity *identity)
 	return copy;
 }
 
+void identity_assign(struct identity *to, const struct identity *from)
+{
+	*to = *from;
+}
+
+int identity_add_root(struct identity *identity, struct err *err)
+{
+	struct root_key *roots = identity->roots;
+
+	if (identity->root_count == IDENTITY_ROOTS)
+		return err_set(err, ERR_REFUSED,
+			       "there are two epochs already, %" PRIu32 " and %" PRIu32
+			       ": genclust --retire ends the older one",
+			       roots[0].epoch, roots[1].epoch);
+	if (roots[0].epoch == UINT32_MAX)
+		return err_set(err, ERR_REFUSED, "the epochs are used up");
+	roots[1] = roots[0];
+	roots[0].epoch++;
+	crypto_random(roots[0].key, KEY_SIZE);
+	identity->root_count = IDENTITY_ROOTS;
+	return 0;
+}
+
+int identity_end_root(struct identity *identity, struct err *err)
+{
+	if (identity->root_count < IDENTITY_ROOTS)
+		return err_set(err, ERR_REFUSED,
+			       "there is only one epoch, %" PRIu32 ": genclust --rotate makes a new one first",
+			       identity->roots[0].epoch);
+	identity->root_count = 1;
+	crypto_wipe(&identity->roots[1], sizeof(identity->roots[1]));
+	return 0;
+}
+
+int identity_add_release(struct identity *identity, struct err *err)
+{
+	if (identity->release_count == IDENTITY_RELEASES)
+		return err_set(err, ERR_REFUSED, "a change of the release key is under way");
+	memcpy(identity->release_seed[1], identity->release_seed[0], KEY_SIZE);
+	memcpy(identity->release_public[1], identity->release_public[0], KEY_SIZE);
+	crypto_random(identity->release_seed[0], KEY_SIZE);
+	key_release_public(identity->release_seed[0], identity->release_public[0]);
+	identity->release_count = IDENTITY_RELEASES;
+	return 0;
+}
+
+void identity_end_release(struct identity *identity)
+{
+	identity->release_count = 1;
+	crypto_wipe(identity->release_seed[1], KEY_SIZE);
+	crypto_wipe(identity->release_public[1], KEY_SIZE);
+}
+
 static void put_key_line(struct buf *out, const char *word, const uint8_t *key, size_t n)
 {
 	buf_printf(out, "%s ", word);

@@ -34,11 +34,11 @@ struct root_key {
 /* cluster.key, see formats.md 1. Guarded memory. */
 struct identity {
 	uint8_t cluster_id[CLUSTER_ID_SIZE];
-	size_t root_count; /* 1 or 2, newest first */
+	size_t root_count; /* 1 or 2, newest first; join keys of both are good */
 	struct root_key roots[IDENTITY_ROOTS];
 	uint8_t channel_secret[KEY_SIZE]; /* X25519 */
 	uint8_t channel_public[KEY_SIZE];
-	size_t release_count; /* the first signs */
+	size_t release_count; /* 1, or 2 while the key is changed; the first is the newest */
 	uint8_t release_seed[IDENTITY_RELEASES][KEY_SIZE]; /* Ed25519 seeds */
 	uint8_t release_public[IDENTITY_RELEASES][KEY_SIZE];
 };
@@ -63,6 +63,19 @@ struct identity *identity_new(void);
 void identity_free(struct identity *identity);
 /* Another copy: whoever works with one keeps it while keys may change elsewhere. */
 struct identity *identity_copy(const struct identity *identity);
+/* TO becomes what FROM is, where others point to TO. */
+void identity_assign(struct identity *to, const struct identity *from);
+/* A new root key under the next epoch, the first; REFUSED when there are two, or no epoch is left. */
+int identity_add_root(struct identity *identity, struct err *err);
+/* The older root key ends; REFUSED when there is only one. */
+int identity_end_root(struct identity *identity, struct err *err);
+/*
+ * A new release key, the first; REFUSED when there are two. The other one signs nothing but what
+ * announces the new one.
+ */
+int identity_add_release(struct identity *identity, struct err *err);
+/* The older release key ends, if there are two. */
+void identity_end_release(struct identity *identity);
 /* The text of cluster.key: lines of a word and its value; keys in base64url. OUT is wiped by the
  * caller. */
 void identity_format(const struct identity *identity, struct buf *out);
@@ -78,7 +91,7 @@ int identity_save(int dirfd, const char *file, const struct identity *identity, 
 /* Writes it in the place of the one that is there, atomically: a rotation. */
 int identity_replace(int dirfd, const char *file, const struct identity *identity, struct err *err);
 
-/* The keystore for ROLE ("*": any) under the newest epoch. Free with keystore_free. */
+/* The keystore for ROLE ("*": any) under the newest epoch, with the newest release key. Free with keystore_free. */
 struct keystore *keystore_for(const struct identity *identity, const char *role);
 void keystore_free(struct keystore *keystore);
 /* `muster-cluster:1:…` */

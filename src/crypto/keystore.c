@@ -25,9 +25,9 @@ struct keystore *keystore_for(const struct identity *identity, const char *role)
 	keystore->epoch = root->epoch;
 	memcpy(keystore->role, role, strlen(role) + 1);
 	memcpy(keystore->admin_public, identity->channel_public, KEY_SIZE);
-	keystore->release_count = identity->release_count;
-	for (size_t i = 0; i < identity->release_count; i++)
-		memcpy(keystore->release_public[i], identity->release_public[i], KEY_SIZE);
+	/* the newest only: who is new to the cluster need not believe one that is about to end */
+	keystore->release_count = 1;
+	memcpy(keystore->release_public[0], identity->release_public[0], KEY_SIZE);
 	key_role_tag(identity->cluster_id, role, tag);
 	key_join(root, tag, keystore->join_key);
 	return keystore;

@@ -187,12 +187,42 @@ static void use(struct fixture *f, struct identity *identity)
 	f->identity = identity;
 }
 
+static struct release read_release(const struct fixture *f, const struct oid *oid)
+{
+	char *path = home_var(&f->home, ADMIN_RELEASES);
+	struct release release = {.sequence = 0};
+	struct repo *repo = NULL;
+	struct err err;
+	struct buf raw;
+
+	buf_init(&raw, LIMIT_COMMIT_SIZE);
+	assert_int_equal(repo_open(path, &repo, &err), 0);
+	assert_int_equal(repo_commit_raw(repo, oid, &raw, &err), 0);
+	assert_int_equal(release_parse(raw.data, raw.len, &release, &err), 0);
+	buf_clear(&raw);
+	repo_free(repo);
+	free(path);
+	return release;
+}
+
+/* Signed by this key, and only it may go on. */
+static void check_tip(const struct release *release, const uint8_t *seed)
+{
+	uint8_t public[KEY_SIZE];
+
+	key_release_public(seed, public);
+	assert_memory_equal(release->signer, public, KEY_SIZE);
+	assert_int_equal(release->key_count, 1);
+	assert_memory_equal(release->keys[0], public, KEY_SIZE);
+	assert_string_equal(release->message, "publish 0 commits\n");
+}
+
 static void test_key_change(void **unused)
 {
 	struct fixture *f = demo();
 	uint8_t old[KEY_SIZE], new[KEY_SIZE];
-	struct release release;
-	struct oid main_oid, oid;
+	struct release release, before;
+	struct oid main_oid, before_oid, oid;
 
 	(void)unused;
 	crypto_random(new, sizeof(new));
@@ -202,29 +232,41 @@ static void test_key_change(void **unused)
 	git_commit(f, "renamed");
 	assert_int_equal(publish_main(f), 2); /* inner is new, internal is removed */
 
-	use(f, with_keys(f->identity, old, new));
-	assert_int_equal(publish_main(f), 3); /* every branch, the removed one too */
-	release = tip(f, "internal", NULL);
-	assert_true(release.removed);
-	assert_int_equal(release.key_count, 2);
-	assert_string_equal(release.message, "publish 0 commits\n");
-	main_oid = release.source;
-	release_clear(&release);
-	assert_int_equal(publish_main(f), 0);
+	before = tip(f, "internal", &before_oid);
 
+	/* two releases a branch in one go, on the removed one too: the old key names the new one, the new one goes on */
 	use(f, with_keys(f->identity, new, old));
 	assert_int_equal(publish_main(f), 3);
-	use(f, with_keys(f->identity, new, NULL));
-	assert_int_equal(publish_main(f), 3);
-	release = tip(f, "default", &oid);
+	release = tip(f, "internal", NULL);
+	assert_true(release.removed);
+	assert_int_equal(release.sequence, 4);
+	main_oid = release.source;
+	check_tip(&release, new);
+	oid = release.parent;
+	release_clear(&release);
+	release = read_release(f, &oid);
+	assert_true(release.removed);
+	assert_memory_equal(release.signer, before.signer, KEY_SIZE);
 	assert_int_equal(release.key_count, 1);
-	assert_memory_equal(release.signer, f->identity->release_public[0], KEY_SIZE);
+	assert_memory_equal(release.keys[0], f->identity->release_public[0], KEY_SIZE);
+	assert_true(oid_equal(&release.parent, &before_oid));
+	assert_true(oid_equal(&release.tree, &before.tree));
+	assert_true(oid_equal(&release.source, &before.source));
+	release_clear(&release);
+	release_clear(&before);
+	assert_int_equal(publish_main(f), 0);
+
+	/* then the old one is of no use, and nothing is to be done without it */
+	use(f, with_keys(f->identity, new, NULL));
+	assert_int_equal(publish_main(f), 0);
+	release = tip(f, "default", NULL);
+	check_tip(&release, new);
 	assert_true(oid_equal(&release.source, &main_oid));
 	release_clear(&release);
 
 	/* the old key is not among those that may sign next */
 	use(f, with_keys(f->identity, old, NULL));
-	must_refuse(f, "sign", "role");
+	must_refuse(f, "sign", "names no key of cluster.key");
 	/* nor is another cluster's identity */
 	use(f, identity_new());
 	must_refuse(f, "check", "another cluster");

@@ -438,6 +438,62 @@ static void test_static_key_refused(void **state)
 	assert_int_equal(err.code, ERR_REFUSED);
 }
 
+/* --- changes --- */
+
+static void test_epochs(void **state)
+{
+	struct identity *identity = identity_new();
+	struct root_key first = identity->roots[0];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(identity_end_root(identity, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	assert_int_equal(identity_add_root(identity, &err), 0);
+	assert_int_equal(identity->root_count, 2);
+	assert_int_equal(identity->roots[0].epoch, 2);
+	assert_memory_not_equal(identity->roots[0].key, first.key, KEY_SIZE);
+	assert_memory_equal(&identity->roots[1], &first, sizeof(first));
+	assert_int_equal(identity_add_root(identity, &err), -1);
+	assert_non_null(strstr(err.text, "2 and 1"));
+	assert_int_equal(identity->roots[0].epoch, 2);
+	assert_int_equal(identity_end_root(identity, &err), 0);
+	assert_int_equal(identity->root_count, 1);
+	assert_int_equal(identity->roots[0].epoch, 2);
+	assert_memory_not_equal(identity->roots[1].key, first.key, KEY_SIZE);
+	identity->roots[0].epoch = UINT32_MAX;
+	assert_int_equal(identity_add_root(identity, &err), -1);
+	assert_int_equal(identity->root_count, 1);
+	identity_free(identity);
+}
+
+static void test_release_keys(void **state)
+{
+	struct identity *identity = identity_new(), *same = identity_new();
+	uint8_t seed[KEY_SIZE], public[KEY_SIZE];
+	struct err err;
+
+	(void)state;
+	memcpy(seed, identity->release_seed[0], KEY_SIZE);
+	assert_int_equal(identity_add_release(identity, &err), 0);
+	assert_memory_equal(identity->release_seed[1], seed, KEY_SIZE);
+	assert_memory_not_equal(identity->release_seed[0], seed, KEY_SIZE);
+	for (size_t i = 0; i < 2; i++) {
+		key_release_public(identity->release_seed[i], public);
+		assert_memory_equal(identity->release_public[i], public, KEY_SIZE);
+	}
+	assert_int_equal(identity_add_release(identity, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	identity_assign(same, identity);
+	assert_memory_equal(same, identity, sizeof(*same));
+	identity_end_release(identity);
+	assert_int_equal(identity->release_count, 1);
+	assert_memory_not_equal(identity->release_seed[1], seed, KEY_SIZE);
+	assert_int_equal(same->release_count, 2);
+	identity_free(same);
+	identity_free(identity);
+}
+
 /* --- keystore --- */
 
 static void test_keystore_for(void **state)
@@ -451,8 +507,8 @@ static void test_keystore_for(void **state)
 	assert_int_equal(internal->epoch, 2);
 	assert_string_equal(internal->role, "internal");
 	assert_memory_equal(internal->admin_public, identity->channel_public, KEY_SIZE);
-	assert_int_equal(internal->release_count, 2);
-	assert_memory_equal(internal->release_public, identity->release_public, 2 * KEY_SIZE);
+	assert_int_equal(internal->release_count, 1);
+	assert_memory_equal(internal->release_public[0], identity->release_public[0], KEY_SIZE);
 	key_role_tag(identity->cluster_id, "internal", tag);
 	key_join(&identity->roots[0], tag, join);
 	assert_memory_equal(internal->join_key, join, KEY_SIZE);
@@ -644,6 +700,8 @@ int main(void)
 		cmocka_unit_test(test_identity_file_large),
 		cmocka_unit_test(test_static_key),
 		cmocka_unit_test(test_static_key_refused),
+		cmocka_unit_test(test_epochs),
+		cmocka_unit_test(test_release_keys),
 		cmocka_unit_test(test_keystore_for),
 		cmocka_unit_test(test_keystore_round_trip),
 		cmocka_unit_test(test_keystore_damage),
