@@ -4,6 +4,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "crypto/key.h"
+#include "repo/git.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,6 +18,7 @@ enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char help[] =
 	"usage: genclust -c HOST [-p PORT] [-r ROLE] [-k FILE] [--home DIR]\n"
+	"                [--rotate | --retire]\n"
 	"\n"
 	"Prints the cluster configuration for the nodes' etc/init on stdout. It is a\n"
 	"secret: give the file mode 0600.\n"
@@ -27,12 +29,15 @@ static const char help[] =
 	"  -r, --service-role ROLE         nodes with this file join in that role only\n"
 	"  -k, --key FILE                  the cluster's private identity, made if it is\n"
 	"                                  not there; var/admin/cluster.key of the home\n"
+	"      --rotate                    first a new key epoch; the old stays valid\n"
+	"      --retire                    first the end of the older epoch: says who is\n"
+	"                                  cut off\n"
 	"      --home DIR                  the home (or MUSTER_HOME)\n"
 	"      --help, --version\n"
 	"\n"
 	"exit: 0 done, 1 refused or failed, 2 wrong usage; see genclust(1)\n";
 
-enum { OPTION_HOME = 256, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_HOME = 256, OPTION_ROTATE, OPTION_RETIRE, OPTION_HELP, OPTION_VERSION };
 
 static const struct option options[] = {
 	{"config-service-host", required_argument, NULL, 'c'},
@@ -40,6 +45,8 @@ static const struct option options[] = {
 	{"service-role", required_argument, NULL, 'r'},
 	{"key", required_argument, NULL, 'k'},
 	{"home", required_argument, NULL, OPTION_HOME},
+	{"rotate", no_argument, NULL, OPTION_ROTATE},
+	{"retire", no_argument, NULL, OPTION_RETIRE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -47,6 +54,7 @@ static const struct option options[] = {
 
 struct arguments {
 	const char *host, *port, *role, *key, *home;
+	enum keys_change change;
 };
 
 static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -79,6 +87,14 @@ static int set_once(const char **value, const char *name)
 	return 0;
 }
 
+static int set_change(enum keys_change *value, enum keys_change change)
+{
+	if (*value != KEYS_NONE)
+		return usage("--rotate and --retire exclude each other, and each is given once");
+	*value = change;
+	return 0;
+}
+
 /* 0 to go on, -1 for what was answered here (EXIT is set). */
 static int read_arguments(int argc, char **argv, struct arguments *out, int *code)
 {
@@ -102,6 +118,12 @@ static int read_arguments(int argc, char **argv, struct arguments *out, int *cod
 			break;
 		case OPTION_HOME:
 			*code = set_once(&out->home, "--home");
+			break;
+		case OPTION_ROTATE:
+			*code = set_change(&out->change, KEYS_ROTATE_EPOCH);
+			break;
+		case OPTION_RETIRE:
+			*code = set_change(&out->change, KEYS_RETIRE_EPOCH);
 			break;
 		case OPTION_HELP:
 			*code = print(help, strlen(help));
@@ -138,39 +160,35 @@ static int check_arguments(struct arguments *args, struct generate_cluster *what
 	*what = (struct generate_cluster){.host = args->host,
 					  .port = (uint16_t)port,
 					  .role = args->role,
-					  .key_file = args->key};
+					  .key_file = args->key,
+					  .change = args->change};
 	return EXIT_SUCCESS;
 }
 
 static int generate(const struct generate_cluster *what, struct home *home)
 {
 	struct err err = {.code = ERR_NONE};
-	char *key_path = NULL;
-	bool made = false;
-	struct buf text;
-	int code = EXIT_REFUSED;
+	struct generated out;
+	int code = EXIT_REFUSED, rc = generate_cluster(what, home, &out, &err);
 
-	buf_init(&text, LIMIT_SMALL_FILE);
-	if (generate_cluster(what, home, &text, &key_path, &made, &err) != 0)
+	generated_tell(&out); /* also when what came after it failed */
+	if (rc != 0)
 		(void)fprintf(stderr, "genclust: %s\n", err.text);
 	else
-		code = print(text.data, text.len);
+		code = print(out.text.data, out.text.len);
 	if (code == EXIT_SUCCESS)
 		(void)fprintf(stderr,
 			      "The cluster's private identity %s %s. The admin needs it "
 			      "(var/admin/cluster.key or "
 			      "etc/cluster.key of its home) and nobody else may have it.\n",
-			      made ? "was made and lies in" : "lies in", key_path);
-	if (text.data)
-		crypto_wipe(text.data, text.cap);
-	buf_clear(&text);
-	free(key_path);
+			      out.made ? "was made and lies in" : "lies in", out.key_path);
+	generated_clear(&out);
 	return code;
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {NULL, NULL, NULL, NULL, NULL};
+	struct arguments args = {.host = NULL};
 	struct generate_cluster what;
 	struct err err = {.code = ERR_NONE};
 	struct home home;
@@ -183,6 +201,7 @@ int main(int argc, char **argv)
 		return code;
 	crypto_setup();
 	config_setup();
+	git_setup();
 	if (home_init(&home, args.home, &err) != 0 ||
 	    (!args.key && home_become_owner(&home, &err) != 0)) {
 		(void)fprintf(stderr, "genclust: %s\n", err.text);

@@ -349,6 +349,33 @@ int authoring_write(const struct home *home, const struct fileset *files, const 
 	return rc;
 }
 
+static bool same(const struct file *a, const struct file *b)
+{
+	return a && b && a->mode == b->mode && a->size == b->size &&
+	       memcmp(a->data, b->data, a->size) == 0;
+}
+
+int authoring_untouched(const struct fileset *work, const struct fileset *head, const struct fileset *sealed,
+			struct err *err)
+{
+	const char *path = NULL;
+
+	for (size_t i = 0; !path && i < work->count; i++) {
+		const struct file *file = work->files + i;
+
+		if (!same(file, fileset_find(head, file->path)) &&
+		    !same(file, fileset_find(sealed, file->path)))
+			path = file->path;
+	}
+	for (size_t i = 0; !path && i < head->count; i++)
+		if (!fileset_find(work, head->files[i].path))
+			path = head->files[i].path;
+	return path ? err_set(err, ERR_REFUSED,
+			      "%s: has changes that are not committed: commit them first, then go on",
+			      path)
+		    : 0;
+}
+
 void authoring_clear(struct authoring *authoring)
 {
 	for (size_t i = 0; i < authoring->changed_count; i++)

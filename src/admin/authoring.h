@@ -46,6 +46,13 @@ bool authoring_seals(const char *path);
 /* The commit that was published last, or main while nothing was. GONE when there is neither. */
 int authoring_published(const struct home *home, struct repo *repo, struct oid *out,
 			struct err *err);
+/*
+ * That WORK, the files of the work tree, are those of HEAD: a person's changes must not get into a
+ * commit that something else makes. Files as they are to be committed (SEALED) are fine: they were
+ * left by a commit that was killed. REFUSED with the path of the first other one.
+ */
+int authoring_untouched(const struct fileset *work, const struct fileset *head,
+			const struct fileset *sealed, struct err *err);
 void authoring_clear(struct authoring *authoring);
 
 #endif

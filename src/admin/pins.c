@@ -158,7 +158,8 @@ int pin_make(const struct home *home, const struct identity *identity, const str
 		memcpy(pin.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE);
 		memcpy(pin.tagger, tagger, strlen(tagger) + 1);
 		pin_reason(wish->reason ? wish->reason : "", pin.reason);
-		pin_sign(&pin, identity->release_seed[0], raw);
+		/* while the key is changed nodes know the older one; the change ends with all pins signed again */
+		pin_sign(&pin, identity->release_seed[identity->release_count - 1], raw);
 		rc = pin_store(releases, wish->node, raw, err);
 	}
 	if (rc == 0)

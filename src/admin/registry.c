@@ -394,6 +394,14 @@ void registry_connected(struct registry *registry, struct node *node, bool conne
 	registry_note(registry);
 }
 
+void registry_epoch(struct registry *registry, struct node *node, uint32_t epoch)
+{
+	if (node->epoch == epoch)
+		return;
+	node->epoch = epoch;
+	registry_touch(registry, node);
+}
+
 size_t registry_count(const struct registry *registry)
 {
 	return registry->count;

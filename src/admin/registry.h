@@ -42,6 +42,7 @@ struct node {
 	bool dirty;
 	int64_t first_contact, last_contact; /* seconds since the epoch */
 	uint64_t sequence;		     /* of the release it has deployed; 0: none */
+	uint32_t epoch;			     /* of the join key it came with last; 0: not known */
 	char *report;			     /* what it said last: see node_said */
 	size_t report_size;		     /* bytes */
 	void *session;			     /* of serve.c, while connected */
@@ -74,6 +75,8 @@ int registry_register(struct registry *registry, const uint8_t key[static KEY_SI
 void registry_report(struct registry *registry, struct node *node, const struct control_message *message);
 /* The node is there or gone; moves its last contact. */
 void registry_connected(struct registry *registry, struct node *node, bool connected);
+/* The epoch of the join key that the node came with now. */
+void registry_epoch(struct registry *registry, struct node *node, uint32_t epoch);
 /* A record of it came. */
 void registry_contact(struct node *node);
 

@@ -58,11 +58,11 @@ char *node_format(const struct node *node)
 		(void)json_object_set_new(report, word, json_string(value)); /* only out of memory */
 	buf_init(&key, 2 * KEY_SIZE);
 	encode_base64url(&key, node->key, KEY_SIZE);
-	doc = json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
+	doc = json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
 			"key", buf_text(&key), "approved", node->approved, "joins",
 			joins_json(node->joins, node->join_count), "firstContact", (json_int_t)node->first_contact,
 			"lastContact", (json_int_t)node->last_contact, "sequence",
-			(json_int_t)node->sequence, "report", report);
+			(json_int_t)node->sequence, "epoch", (json_int_t)node->epoch, "report", report);
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	buf_clear(&key);
@@ -90,12 +90,12 @@ int node_parse(struct node *node, const struct buf *text)
 	json_t *doc = json_loadb(buf_text(text), text->len, JSON_REJECT_DUPLICATES, NULL);
 	json_t *joins = NULL, *report = NULL;
 	const char *name = "", *role = "", *key = "";
-	json_int_t first = 0, last = 0, sequence = 0;
+	json_int_t first = 0, last = 0, sequence = 0, epoch = 0;
 	int approved = 0;
 	struct buf bytes;
-	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o}", "name", &name, "role", &role,
+	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s?I, s:o}", "name", &name, "role", &role,
 			     "key", &key, "approved", &approved, "joins", &joins, "firstContact", &first,
-			     "lastContact", &last, "sequence", &sequence, "report", &report);
+			     "lastContact", &last, "sequence", &sequence, "epoch", &epoch, "report", &report);
 
 	buf_init(&bytes, KEY_SIZE);
 	if (rc != 0 || strcmp(name, node->name) != 0 || !name_valid(role) || !json_is_object(report) ||
@@ -112,6 +112,7 @@ int node_parse(struct node *node, const struct buf *text)
 		node->first_contact = first;
 		node->last_contact = last;
 		node->sequence = sequence > 0 ? (uint64_t)sequence : 0;
+		node->epoch = epoch > 0 && epoch <= UINT32_MAX ? (uint32_t)epoch : 0;
 		parse_report(node, report);
 	}
 	buf_clear(&bytes);

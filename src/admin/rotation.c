@@ -57,37 +57,6 @@ int rotation_end(const struct home *home, struct err *err)
 
 /* --- sealing again --- */
 
-static bool same(const struct file *a, const struct file *b)
-{
-	return a && b && a->mode == b->mode && a->size == b->size &&
-	       memcmp(a->data, b->data, a->size) == 0;
-}
-
-/*
- * A person's changes must not get into the commit. What is sealed again already was left by one that
- * was killed.
- */
-static int check_untouched(const struct fileset *work, const struct fileset *head,
-			   const struct fileset *sealed, struct err *err)
-{
-	const char *path = NULL;
-
-	for (size_t i = 0; !path && i < work->count; i++) {
-		const struct file *file = work->files + i;
-
-		if (!same(file, fileset_find(head, file->path)) &&
-		    !same(file, fileset_find(sealed, file->path)))
-			path = file->path;
-	}
-	for (size_t i = 0; !path && i < head->count; i++)
-		if (!fileset_find(work, head->files[i].path))
-			path = head->files[i].path;
-	return path ? err_set(err, ERR_REFUSED,
-			      "%s: has changes that are not committed: commit them first, then go on",
-			      path)
-		    : 0;
-}
-
 static int commit_sealed(struct repo *repo, const char *id, bool *changed, struct oid *commit,
 			 struct err *err)
 {
@@ -116,7 +85,7 @@ static int seal_again(const struct home *home, const struct sealer *sealer, cons
 	if (rc == 0 && authoring_seal(&authoring, sealed, &findings, err) != 0)
 		rc = findings.count ? err_set(err, ERR_REFUSED, "%s", findings.lines[0]) : -1;
 	if (rc == 0)
-		rc = check_untouched(&work, head, sealed, err);
+		rc = authoring_untouched(&work, head, sealed, err);
 	for (size_t i = 0; rc == 0 && i < authoring.changed_count; i++)
 		rc = authoring_write(home, sealed, authoring.changed[i], err);
 	if (rc == 0)

@@ -256,6 +256,7 @@ static void on_register(struct session *session, const struct control_message *m
 	session_bind(session, node);
 	peer_limit(session->peer, 0, NULL);
 	registry_report(session->serve->registry, node, message);
+	registry_epoch(session->serve->registry, node, hello->epoch);
 	registry_connected(session->serve->registry, node, true);
 	log_info("serve", node->name, "registered in role %s from %s", node->role,
 		 peer_address(session->peer));
@@ -303,24 +304,44 @@ static void on_control(struct peer *peer, const struct control_message *message)
 	}
 }
 
+static const struct root_key *root_of(const struct serve *serve, uint32_t epoch)
+{
+	const struct identity *identity = serve->identity;
+
+	for (size_t i = 0; i < identity->root_count; i++)
+		if (identity->roots[i].epoch == epoch)
+			return identity->roots + i;
+	return NULL;
+}
+
 static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
 {
-	const struct serve *serve = arg;
+	const struct root_key *root = root_of(arg, hello->epoch);
 
-	for (size_t i = 0; i < serve->identity->root_count; i++) {
-		if (serve->identity->roots[i].epoch != hello->epoch)
-			continue;
-		key_join(serve->identity->roots + i, hello->role_tag, join_key);
-		return PEER_HINT_NONE;
-	}
-	return PEER_HINT_EPOCH;
+	if (!root)
+		return PEER_HINT_EPOCH;
+	key_join(root, hello->role_tag, join_key);
+	return PEER_HINT_NONE;
+}
+
+static bool close_retired(const struct serve *serve, struct peer *peer)
+{
+	uint32_t epoch = peer_hello(peer)->epoch;
+
+	if (root_of(serve, epoch))
+		return false;
+	peer_close(peer, "epoch %u of the cluster key has ended", epoch);
+	return true;
 }
 
 static void on_open(struct peer *peer)
 {
 	struct serve *serve = peers_arg(peer_group(peer));
-	struct session *session = mem_new(1, sizeof(*session));
+	struct session *session;
 
+	if (close_retired(serve, peer))
+		return; /* it ended between the hello and now */
+	session = mem_new(1, sizeof(*session));
 	session->serve = serve;
 	session->peer = peer;
 	session->next = serve->first;
@@ -449,6 +470,14 @@ void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *
 void serve_forget_pin(struct serve *serve, const char *node)
 {
 	pinboard_remove(&serve->pins, node);
+}
+
+void serve_keys_changed(struct serve *serve)
+{
+	for (struct session *s = serve->first, *next; s; s = next) {
+		next = s->next; /* closing one frees it and no other */
+		(void)close_retired(serve, s->peer);
+	}
 }
 
 const struct pinboard *serve_pins(const struct serve *serve)

@@ -20,7 +20,7 @@
 struct serve;
 
 /*
- * Reads the branches, the pins and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life. NODES_CHANGED is called
+ * Reads the branches, the pins and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life (serve_keys_changed). NODES_CHANGED is called
  * with ARG when anything of a node changed.
  */
 int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
@@ -41,6 +41,8 @@ void serve_cut(struct serve *serve, const struct node *node, const char *why);
 void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw);
 /* The pin of a node was removed from the repository. */
 void serve_forget_pin(struct serve *serve, const char *node);
+/* The identity has other keys now: who came with an epoch that has ended is closed. */
+void serve_keys_changed(struct serve *serve);
 /* The newest pin of each node; borrowed. */
 const struct pinboard *serve_pins(const struct serve *serve);
 struct registry *serve_registry(struct serve *serve);

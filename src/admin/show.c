@@ -285,10 +285,11 @@ static json_t *node_json(struct serve *serve, const struct node *node)
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
 			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
-			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "held",
+			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "epoch",
+			 (json_int_t)node->epoch, "held",
 			 held_json(serve, node), "rejected", rejected_json(node), "approved", node->approved,
 			 "revoked", node->revoked, "key", key_fingerprint(node->key, key), "claim",
 			 claim_json(node), "firstContact",

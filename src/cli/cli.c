@@ -3,6 +3,7 @@
 
 #include "admin/setup.h"
 #include "admin/show.h"
+#include "cli/cluster_keys.h"
 #include "control/client.h"
 #include "core/loop.h"
 #include "core/text.h"
@@ -134,6 +135,8 @@ int cli_publish_here(struct cli *cli, const struct oid *commit, json_t **out, st
 	in.identity = identity;
 	if (rc == 0) {
 		rc = cycle_run(&in, &publication, err);
+		if (rc == 0 && !publication.refused)
+			rc = cluster_keys_finish(cli->home, identity, err);
 		if (rc == 0)
 			*out = show_publication(&publication);
 		publication_clear(&publication);

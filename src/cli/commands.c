@@ -56,6 +56,10 @@ const struct command commands[] = {
 	 "  role-key ROLE     what the nodes of a role need in etc/secret\n"
 	 "  list              which secrets there are, and who can open them\n",
 	 cmd_secret},
+	{"release-key", "rotate [--json]",
+	 "the key that signs releases\n"
+	 "  rotate            announced by the old one, which then signs nothing\n",
+	 cmd_release_key},
 	{"nodes", "[--json] [--watch] | approve|revoke|forget NAME [--key DIGITS]",
 	 "the nodes of the cluster\n"
 	 "  approve           it may have what its role has\n"

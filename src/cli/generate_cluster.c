@@ -2,6 +2,7 @@
 #include "cli/generate_cluster.h"
 
 #include "admin/cycle.h"
+#include "admin/keys.h"
 #include "config/cluster.h"
 #include "core/fs.h"
 #include "core/limits.h"
@@ -10,6 +11,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,11 +56,34 @@ static int load_or_make(int dirfd, const char *file, struct identity **out, bool
 	return err_set(err, why.code, "%s", why.text);
 }
 
+/* The change of a file that no admin has. */
+static int change_file(int dirfd, const char *file, enum keys_change change, json_t **out, struct err *err)
+{
+	struct keys_epoch epoch = {.fresh = true};
+	struct identity *identity = NULL;
+	uint32_t ended = 0;
+	int rc = identity_load(dirfd, file, &identity, err);
+
+	if (rc == 0 && change == KEYS_ROTATE_EPOCH) {
+		rc = identity_add_root(identity, err);
+	} else if (rc == 0) {
+		ended = identity->roots[identity->root_count - 1].epoch;
+		rc = identity_end_root(identity, err);
+	}
+	if (rc == 0)
+		rc = identity_replace(dirfd, file, identity, err);
+	if (rc == 0)
+		*out = change == KEYS_ROTATE_EPOCH ? keys_epoch_json(identity, &epoch, NULL)
+						   : keys_ended_json(identity, ended, NULL);
+	identity_free(identity);
+	return rc;
+}
+
 /* -k FILE: relative to where the caller is. */
-static int identity_of_file(const char *path, struct identity **out, char **key_path, bool *made,
+static int identity_of_file(const struct generate_cluster *what, struct generated *out, struct identity **identity,
 			    struct err *err)
 {
-	const char *slash = strrchr(path, '/');
+	const char *path = what->key_file, *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
 	char *folder = slash ? text_copy_n(path, (size_t)(slash - path) + 1) : text_copy(".");
 	int fd = -1, rc;
 
@@ -66,34 +91,44 @@ static int identity_of_file(const char *path, struct identity **out, char **key_
 	free(folder);
 	if (rc != 0)
 		return rc;
-	rc = load_or_make(fd, slash ? slash + 1 : path, out, made, err);
+	if (what->change != KEYS_NONE)
+		rc = change_file(fd, file, what->change, &out->change, err);
+	if (rc == 0)
+		rc = load_or_make(fd, file, identity, &out->made, err);
 	(void)close(fd); /* a folder */
 	if (rc == 0)
-		*key_path = text_copy(path);
+		out->key_path = text_copy(path);
 	return rc;
 }
 
-static int identity_of_home(struct home *home, struct identity **out, char **key_path, bool *made,
-			    struct err *err)
+static int identity_of_home(struct home *home, const struct generate_cluster *what, struct generated *out,
+			    struct identity **identity, struct err *err)
 {
-	if (home_open(home, true, err) != 0 ||
-	    fs_make_dirs(home->var_fd, "admin", 0700, err) != 0 ||
-	    load_or_make(home->var_fd, ADMIN_KEY, out, made, err) != 0)
-		return -1;
-	*key_path = home_var(home, ADMIN_KEY);
-	return 0;
+	int rc = home_open(home, what->change == KEYS_NONE, err);
+
+	if (rc == 0 && what->change != KEYS_NONE)
+		rc = cluster_keys_change(home, what->change, &out->change, err);
+	if (rc == 0 && what->change == KEYS_NONE)
+		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
+	if (rc == 0)
+		rc = load_or_make(home->var_fd, ADMIN_KEY, identity, &out->made, err);
+	if (rc == 0)
+		out->key_path = home_var(home, ADMIN_KEY);
+	return rc;
 }
 
-int generate_cluster(const struct generate_cluster *what, struct home *home, struct buf *out,
-		     char **key_path, bool *made, struct err *err)
+int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out, struct err *err)
 {
 	struct cluster cluster = {.port = what->port ? what->port : CLUSTER_PORT};
 	struct identity *identity = NULL;
 	struct keystore *keystore;
 	struct buf text;
-	int rc = what->key_file ? identity_of_file(what->key_file, &identity, key_path, made, err)
-				: identity_of_home(home, &identity, key_path, made, err);
+	int rc;
 
+	*out = (struct generated){.made = false};
+	buf_init(&out->text, LIMIT_SMALL_FILE);
+	rc = what->key_file ? identity_of_file(what, out, &identity, err)
+			    : identity_of_home(home, what, out, &identity, err);
 	if (rc != 0)
 		return rc;
 	keystore = keystore_for(identity, what->role ? what->role : "*");
@@ -101,11 +136,61 @@ int generate_cluster(const struct generate_cluster *what, struct home *home, str
 	keystore_format(keystore, &text);
 	cluster.host = text_copy(what->host);
 	cluster.keystore = (char *)text.data;
-	cluster_format(&cluster, out);
+	cluster_format(&cluster, &out->text);
 	free(cluster.host);
 	crypto_wipe(text.data, text.len);
 	buf_clear(&text);
 	keystore_free(keystore);
 	identity_free(identity);
 	return 0;
+}
+
+void generated_clear(struct generated *generated)
+{
+	if (generated->text.data)
+		crypto_wipe(generated->text.data, generated->text.cap);
+	buf_clear(&generated->text);
+	json_decref(generated->change);
+	free(generated->key_path);
+}
+
+static void tell_rotated(const json_t *change)
+{
+	const json_t *publication = json_object_get(change, "publication");
+	const char *commit = json_string_value(json_object_get(change, "commit"));
+
+	(void)fprintf(stderr, "Epoch %lld of the cluster key begins; epoch %lld is good until genclust --retire.\n",
+		      (long long)json_integer_value(json_object_get(change, "epoch")),
+		      (long long)json_integer_value(json_object_get(change, "previous")));
+	if (commit)
+		(void)fprintf(stderr, "main has the new keystore in commit %.12s, and each role's nodes %s.\n", commit,
+			      json_is_true(json_object_get(publication, "refused"))
+				      ? "get theirs with the next publication that passes: main is refused now (muster check)"
+				      : "get theirs with their release");
+}
+
+static void tell_retired(const json_t *change)
+{
+	const json_t *cut_off = json_object_get(change, "cutOff");
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(cut_off, i, name)
+		(void)fprintf(stderr, "cut off: %s\n", json_string_value(name));
+	if (json_array_size(cut_off) > 0)
+		(void)fputs("These did not come with the newest epoch yet: each needs a new cluster file.\n", stderr);
+	(void)fprintf(stderr, "Epoch %lld of the cluster key has ended; %lld is good.\n",
+		      (long long)json_integer_value(json_object_get(change, "ended")),
+		      (long long)json_integer_value(json_object_get(change, "epoch")));
+}
+
+/* Nothing is to be done if stderr does not take it. */
+void generated_tell(const struct generated *generated)
+{
+	if (!generated->change)
+		return;
+	if (json_object_get(generated->change, "ended"))
+		tell_retired(generated->change);
+	else
+		tell_rotated(generated->change);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	NAME_WIDTH = 8,
+	NAME_WIDTH = 11,
 	LINE = 79,   /* a terminal may break a line that has 80 */
 	COLUMN = 38, /* of two in a line */
 };

@@ -3,7 +3,6 @@
 #include "cli/generate_cluster.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const path[] = {"environments", "environment", "generate-cluster"};
@@ -11,21 +10,15 @@ enum { PATH_LENGTH = sizeof(path) / sizeof(path[0]) };
 
 static int print(struct cli *cli, const struct generate_cluster *what, struct err *err)
 {
-	struct buf out;
-	char *key_path = NULL;
-	bool made = false;
-	int rc;
+	struct generated out;
+	int rc = generate_cluster(what, cli->home, &out, err);
 
-	buf_init(&out, 1 << 16);
-	rc = generate_cluster(what, cli->home, &out, &key_path, &made, err);
-	if (rc == 0 && fwrite(buf_text(&out), 1, out.len, stdout) != out.len)
+	if (rc == 0 && fwrite(buf_text(&out.text), 1, out.text.len, stdout) != out.text.len)
 		rc = err_sys(err, "output");
 	if (rc == 0)
 		(void)fprintf(stderr, "the private identity lies in %s: the admin needs it, nobody else\n",
-			      key_path); /* there is no one to tell if it fails */
-	crypto_wipe(out.data, out.len);
-	buf_clear(&out);
-	free(key_path);
+			      out.key_path); /* there is no one to tell if it fails */
+	generated_clear(&out);
 	return rc == 0 ? CLI_DONE : CLI_FAILED;
 }
 

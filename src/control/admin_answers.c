@@ -1,4 +1,4 @@
-/* What the admin's control socket answers: status, nodes, membership, publish, pin, and what sealing.c does. */
+/* What the admin's control socket answers: status, nodes, membership, publish, pin, keys, and what sealing.c does. */
 #include "control/answers.h"
 
 #include "admin/show.h"
@@ -64,6 +64,8 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 		pin_answer(answers, client, request);
 	else if (strcmp(what, "member") == 0)
 		member_answer(answers, client, request);
+	else if (strcmp(what, "keys") == 0)
+		key_answer(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)
 		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
@@ -77,6 +79,7 @@ void admin_client_gone(void *arg, struct client *client)
 	waiters_forget(&answers->waiters, client);
 	member_client_gone(answers, client);
 	pin_client_gone(answers, client);
+	key_client_gone(answers, client);
 	if (answers->admin)
 		admin_forget(answers->admin, client);
 }

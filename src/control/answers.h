@@ -22,6 +22,7 @@ void waiters_wake(struct waiters *waiters, json_t *(*make)(void *arg), void *arg
 void waiters_forget(struct waiters *waiters, const struct client *client);
 void waiters_clear(struct waiters *waiters);
 
+struct key_job;
 struct member_job;
 struct pin_job;
 
@@ -30,7 +31,7 @@ struct admin_answers {
 	const struct home *home;
 	struct admin *admin;
 	struct serve *serve;
-	const struct identity *identity;
+	struct identity *identity; /* changed on the loop only: workers have copies */
 	const char *listen_host;
 	const char *host; /* where nodes reach this admin */
 	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
@@ -38,6 +39,7 @@ struct admin_answers {
 	struct waiters waiters;
 	struct member_job *member_jobs; /* of member_answer.c */
 	struct pin_job *pin_jobs; /* of pin_answer.c */
+	struct key_job *key_job;  /* of key_answer.c */
 };
 
 struct node_answers {
@@ -53,6 +55,15 @@ void member_client_gone(struct admin_answers *answers, const struct client *clie
 /* {"do":"pin","node":NAME,"rev":REV,"reason":TEXT}: holds the node at REV, without one lets it follow. See pin_answer.c. */
 void pin_answer(struct admin_answers *answers, struct client *client, const json_t *request);
 void pin_client_gone(struct admin_answers *answers, const struct client *client);
+
+/*
+ * {"do":"keys","change":"rotate-epoch"|"retire-epoch"|"rotate-release"}: see admin/keys.h; one at a time. The daemon's identity
+ * changes here and nowhere else. See key_answer.c.
+ */
+void key_answer(struct admin_answers *answers, struct client *client, const json_t *request);
+void key_client_gone(struct admin_answers *answers, const struct client *client);
+/* A publication ended, or a pin was made: a change of the release key that is under way goes on, as after a kill. */
+void key_go_on(struct admin_answers *answers);
 
 /* The status document of an admin, and of a process that is both; a new reference. */
 json_t *admin_status(struct admin_answers *answers);

@@ -98,6 +98,7 @@ static void on_published(void *arg, const struct publication *publication)
 		serve_set_approve(daemon->admin.serve, publication->settings.approve);
 	if (daemon->admin.serve)
 		serve_published(daemon->admin.serve, publication);
+	key_go_on(&daemon->admin);
 	admin_changed(&daemon->admin);
 }
 

@@ -30,6 +30,7 @@ static void job_end(struct pin_job *job)
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
+	key_go_on(job->answers);
 	pinning_clear(&job->pinning);
 	identity_free(job->identity);
 	free(job);
@@ -74,6 +75,8 @@ void pin_answer(struct admin_answers *answers, struct client *client, const json
 	if (json_unpack((json_t *)request, "{s:s, s?s, s?s}", "node", &wish.node, "rev", &wish.rev, "reason",
 			&wish.reason) != 0) {
 		client_refuse(client, ERR_CORRUPT, "the request is not complete");
+	} else if (answers->key_job) {
+		client_refuse(client, ERR_RETRY, "the cluster's keys are being changed: try again");
 	} else if (pinning_begin(serve_registry(answers->serve), serve_pins(answers->serve), &wish, &pinning,
 				 &err) != 0) {
 		client_refuse(client, err.code, err.text);

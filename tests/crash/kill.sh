@@ -1,6 +1,7 @@
 #!/bin/bash
-# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a commit, of a rotation of the secret, of a node's first start, and of a
-# node's way from fetch to activate: after a restart it is the old or the new one, complete, and it goes on.
+# kill -9 at every call that changes a file, of setting up an admin, of a publication, of a commit, of a rotation of the secret and of
+# the keys, of a node's first start, and of a node's way from fetch to activate: after a restart it is the old or the new one,
+# complete, and it goes on.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/crash/lib.sh"
 
 # with_kill N HOME COMMAND...: dies at the Nth call that changes something below HOME. 137 when it did.
@@ -124,6 +125,34 @@ promote_check() {
 	if [ -e promote/var/admin/secret.next ]; then secret_check promote 2; else secret_check promote 3; fi
 }
 
+# --- the cluster's keys ---
+
+# Whatever was done: going on ends it with one key, which signs what follows, and who knows the first key can follow.
+release_key_setup() { cp -a template release_key; }
+release_key_run() { with_kill "$1" release_key muster --home release_key release-key rotate; }
+release_key_check() {
+	muster --home release_key publish >again.log 2>&1 || { cat again.log >&2; return 1; }
+	[ "$(grep -c '^release ' release_key/var/admin/cluster.key)" = 1 ] || { echo 'two keys are left' >&2; return 1; }
+	muster --home release_key release-key rotate >again.log 2>&1 || { cat again.log >&2; return 1; }
+	[ "$(grep -c '^release ' release_key/var/admin/cluster.key)" = 1 ] || { echo 'two keys are left' >&2; return 1; }
+	muster verify --cluster cluster.xml release_key/var/admin/release.git >again.log 2>&1 ||
+		{ cat again.log >&2; return 1; }
+}
+
+# Whatever was done: once more makes the new epoch, or says that it is there; and it can end.
+epoch_setup() { cp -a template epoch; }
+epoch_run() { with_kill "$1" epoch genclust --home epoch -c 127.0.0.1 -p "$port" --rotate; }
+epoch_check() {
+	find epoch/var/admin/config/.git -name '*.lock' -delete
+	genclust --home epoch -c 127.0.0.1 -p "$port" --rotate >again.log 2>&1 ||
+		grep -q 'two epochs already, 2 and 1' again.log || { cat again.log >&2; return 1; }
+	[ "$(grep -c '^root ' epoch/var/admin/cluster.key)" = 2 ] || { echo 'there are not two epochs' >&2; return 1; }
+	[ -z "$(git -C epoch/var/admin/config status --porcelain)" ] || { echo 'the work tree is not clean' >&2; return 1; }
+	git -C epoch/var/admin/config log --format=%s | grep -q '^Epoch 2 ' || { echo 'there is no commit' >&2; return 1; }
+	muster --home epoch publish >again.log 2>&1 || { cat again.log >&2; return 1; }
+	genclust --home epoch -c 127.0.0.1 -p "$port" --retire >again.log 2>&1 || { cat again.log >&2; return 1; }
+}
+
 # --- a node ---
 
 # node_with N HOME: runs a node until it has release 2, or dies.
@@ -166,6 +195,8 @@ points publish publish publish_setup publish_run publish_check
 points commit commit commit_setup commit_run commit_check
 STEP=1 FIRST=1 points 'secret rotate' rotate rotate_setup rotate_run rotate_check
 points 'secret promote' promote promote_setup promote_run promote_check
+points 'release-key rotate' release_key release_key_setup release_key_run release_key_check
+points 'genclust --rotate' epoch epoch_setup epoch_run epoch_check
 
 make_node
 points 'first start' first first_setup first_run first_check

@@ -34,14 +34,14 @@ help() {
 	# each command of the synopsis is in the help, and has a help of its own, wherever it is run
 	exits 0 muster --help
 	cp out all
-	for command in $(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/s/^\.Cm \([a-z]*\).*/\1/p' "$top_srcdir/man/muster.1" | sort -u); do
+	for command in $(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/s/^\.Cm \([a-z\\-]*\).*/\1/p' "$top_srcdir/man/muster.1" | tr -d '\\' | sort -u); do
 		grep -qE "(^|  )$command +[^ ]" all || fail "$command is not in muster --help"
 	done
 	for command in $(awk '/^  [a-z]/ { print $1 } substr($0, 39, 3) == "   " && substr($0, 42) { print $0 }' all |
-		sed -E 's/^.{41}([a-z]+) .*/\1/'); do
+		sed -E 's/^.{41}([a-z-]+) .*/\1/'); do
 		exits 0 muster --home nowhere "$command" --help
 		fits "muster $command --help"
-		grep -q "^\.Cm $command\>" "$top_srcdir/man/muster.1" || fail "$command is not in muster(1)"
+		tr -d '\\' <"$top_srcdir/man/muster.1" | grep "^\.Cm $command\>" >/dev/null || fail "$command is not in muster(1)"
 		count=$((count + 1))
 	done
 	[ "$count" -ge 18 ] || fail "only $count commands were found"

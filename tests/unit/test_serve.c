@@ -2,6 +2,7 @@
 #include "publish_in.h"
 #include "wire_client.h"
 
+#include "admin/keys.h"
 #include "admin/pins.h"
 #include "admin/serve.h"
 #include "core/limits.h"
@@ -1115,6 +1116,73 @@ static void test_pin_restart(void **state)
 	free(refs);
 }
 
+/* --- keys that overlap --- */
+
+static void is_unknown(struct here *h, const struct keystore *keystore)
+{
+	struct client c;
+
+	client_connect(&c, h->port, idle, h);
+	client_prepare(&c, keystore, 0, 0);
+	client_send(&c, c.first, FIRST_SIZE);
+	assert_true(client_closed(&c));
+	assert_int_equal(c.in.len, 1);
+	assert_int_equal(c.in.data[0], PEER_HINT_EPOCH);
+	client_clear(&c);
+}
+
+/* Both are good; once the older one has ended, whoever came with it is closed and not known any more. */
+static void test_epochs(void **state)
+{
+	struct here *h = *state;
+	struct client old, new, between;
+	struct keystore *fresh;
+	json_t *cut_off;
+	struct err err;
+
+	join(h, &old, "old", "internal");
+	assert_int_equal(node_of(h, "old")->epoch, 1);
+	assert_int_equal(identity_add_root(h->f->identity, &err), 0);
+	serve_keys_changed(h->serve);
+	fresh = keystore_for(h->f->identity, "*");
+	client_connect(&new, h->port, idle, h);
+	assert_true(client_join(&new, fresh));
+	client_say(&new, "register", "name", "new", "role", "internal", NULL);
+	assert_true(client_hears(&new, "registered"));
+	assert_true(client_hears(&new, "head"));
+	assert_int_equal(node_of(h, "new")->epoch, 2);
+	client_say(&old, "ping", NULL);
+	assert_true(client_hears(&old, "pong"));
+	cut_off = keys_cut_off(registry(h), h->f->identity);
+	assert_int_equal(json_array_size(cut_off), 1);
+	assert_string_equal(json_string_value(json_array_get(cut_off, 0)), "old");
+	json_decref(cut_off);
+
+	/* the handshake is done, and the first record comes after the end */
+	connect_node(h, &between, h->any);
+	assert_int_equal(identity_end_root(h->f->identity, &err), 0);
+	serve_keys_changed(h->serve);
+	assert_true(client_closed(&old));
+	assert_false(node_of(h, "old")->connected);
+	client_say(&between, "register", "name", "between", "role", "internal", NULL);
+	assert_true(client_closed(&between));
+	assert_null(node_of(h, "between"));
+	client_say(&new, "ping", NULL);
+	assert_true(client_hears(&new, "pong"));
+	is_unknown(h, h->any);
+	is_unknown(h, h->internal);
+
+	/* which epoch a node came with is known after a restart */
+	client_clear(&new);
+	stop(h);
+	start(h);
+	assert_int_equal(node_of(h, "old")->epoch, 1);
+	assert_int_equal(node_of(h, "new")->epoch, 2);
+	keystore_free(fresh);
+	client_clear(&old);
+	client_clear(&between);
+}
+
 #define serve_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1134,6 +1202,7 @@ int main(void)
 		serve_test(test_port_in_use),	   serve_test(test_descriptors),
 		serve_test(test_idle_cost),	   serve_test(test_pin),
 		serve_test(test_pin_overtaken),	   serve_test(test_pin_restart),
+		serve_test(test_epochs),
 	};
 
 	libraries_setup();
