@@ -480,6 +480,13 @@ void serve_keys_changed(struct serve *serve)
 	}
 }
 
+bool serve_knows(struct serve *serve, const char *role, const struct oid *release)
+{
+	const struct head *head = heads_find(&serve->heads, role);
+
+	return head && head_position(head, release) > 0;
+}
+
 const struct pinboard *serve_pins(const struct serve *serve)
 {
 	return &serve->pins;

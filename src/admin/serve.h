@@ -53,6 +53,8 @@ void serve_packs(const struct serve *serve, struct packcache_stats *out);
 struct peers *serve_peers(struct serve *serve);
 /* The newest release of a role and its sequence; 0 and a zero id when it has none. */
 uint64_t serve_head(struct serve *serve, const char *role, struct oid *release);
+/* Whether RELEASE is in the history of the role's branch. */
+bool serve_knows(struct serve *serve, const char *role, const struct oid *release);
 /* Stops; memory goes when the loop has closed the handles. NULL is fine. */
 void serve_stop(struct serve *serve);
 

@@ -219,6 +219,28 @@ static json_t *counts_json(struct serve *serve)
 	return counts;
 }
 
+/*
+ * The node has accepted a release that this admin does not have: its copy of the releases is older
+ * than the node's, and the node will not go back.
+ */
+static bool is_ahead(struct serve *serve, const struct node *node)
+{
+	struct oid accepted;
+
+	return oid_parse(node_said(node, "accepted"), &accepted) == 0 &&
+	       !serve_knows(serve, node->role, &accepted);
+}
+
+static json_int_t count_ahead(struct serve *serve)
+{
+	struct registry *registry = serve_registry(serve);
+	json_int_t count = 0;
+
+	for (size_t i = 0; i < registry_count(registry); i++)
+		count += is_ahead(serve, registry_at(registry, i));
+	return count;
+}
+
 json_t *show_status(const struct identity *identity, const struct admin *admin, struct serve *serve,
 		    const char *listen_host)
 {
@@ -234,11 +256,12 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
 	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
 			buf_text(&id), "head", oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
 			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
 			"nodes", counts_json(serve), "held", count_held(serve), "unapproved", count_waiting(serve),
+			"ahead", count_ahead(serve),
 			"packs", "built", (json_int_t)packs.built, "hits", (json_int_t)packs.hits, "bytes",
 			(json_int_t)packs.bytes, "listen", listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
@@ -285,11 +308,11 @@ static json_t *node_json(struct serve *serve, const struct node *node)
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
 			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
-			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "epoch",
-			 (json_int_t)node->epoch, "held",
+			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "ahead",
+			 is_ahead(serve, node), "epoch", (json_int_t)node->epoch, "held",
 			 held_json(serve, node), "rejected", rejected_json(node), "approved", node->approved,
 			 "revoked", node->revoked, "key", key_fingerprint(node->key, key), "claim",
 			 claim_json(node), "firstContact",

@@ -37,7 +37,7 @@ struct command {
 extern const struct command commands[]; /* a NULL name ends it */
 
 command_fn cmd_bundle, cmd_check, cmd_commit, cmd_delete, cmd_diff, cmd_edit, cmd_filter, cmd_get,
-	cmd_hook, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_release_key, cmd_request, cmd_resume, cmd_rollback,
+	cmd_hook, cmd_init, cmd_log, cmd_nodes, cmd_publish, cmd_release_key, cmd_request, cmd_restore, cmd_resume, cmd_rollback,
 	cmd_secret, cmd_set, cmd_slice, cmd_status, cmd_verify, cmd_wait;
 
 /* --- help.c; exit codes --- */

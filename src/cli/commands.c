@@ -60,6 +60,10 @@ const struct command commands[] = {
 	 "the key that signs releases\n"
 	 "  rotate            announced by the old one, which then signs nothing\n",
 	 cmd_release_key},
+	{"restore", "--from REPO [--role ROLE]",
+	 "take releases back that are lost\n"
+	 "From a node's replica or a mirror, when the admin came back from an older copy.\n",
+	 cmd_restore},
 	{"nodes", "[--json] [--watch] | approve|revoke|forget NAME [--key DIGITS]",
 	 "the nodes of the cluster\n"
 	 "  approve           it may have what its role has\n"

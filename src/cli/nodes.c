@@ -26,11 +26,13 @@ static const char *held_word(const json_t *held)
 	return strcmp(cli_string(held, "by"), "node") == 0 ? "by itself" : "by the admin";
 }
 
-/* Why it does not run the newest: a hold comes before what it rejected. */
+/* Why it does not run the newest: that there is none here for it, then a hold, then what it rejected. */
 static const char *reason_of(const json_t *node)
 {
 	const json_t *held = json_object_get(node, "held"), *rejected = json_object_get(node, "rejected");
 
+	if (json_is_true(json_object_get(node, "ahead")))
+		return "has a release that this admin does not: muster restore --from its replica or a mirror";
 	return json_is_object(held) ? cli_string(held, "reason") : cli_string(rejected, "reason");
 }
 

@@ -104,6 +104,14 @@ static void print_admin(const json_t *status)
 		line("held", text);
 		free(text);
 	}
+	if (json_integer_value(json_object_get(status, "ahead")) > 0) {
+		char *text = text_format("%lld nodes have releases that this admin does not: is it an older copy? "
+					 "muster restore --from a node's var/node/replica.git or a mirror",
+					 (long long)json_integer_value(json_object_get(status, "ahead")));
+
+		line("ahead", text);
+		free(text);
+	}
 }
 
 /* The admin's socket answers for both in a process that is both. */

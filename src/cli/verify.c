@@ -3,12 +3,11 @@
 #include "config/cluster.h"
 #include "core/fs.h"
 #include "core/limits.h"
-#include "repo/chain.h"
+#include "repo/history.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct option options[] = {
@@ -45,80 +44,6 @@ static int read_keystore(const char *path, struct keystore **out, struct err *er
 	return rc;
 }
 
-static int read_release(struct verification *v, const struct oid *oid, struct release *out)
-{
-	struct buf raw;
-	int rc;
-
-	buf_init(&raw, LIMIT_COMMIT_SIZE);
-	rc = repo_commit_raw(v->repo, oid, &raw, v->err);
-	if (rc == 0)
-		rc = release_parse(raw.data, raw.len, out, v->err);
-	buf_clear(&raw);
-	return rc;
-}
-
-/* The ids from TIP back to the first release; free. */
-static int read_history(struct verification *v, const struct oid *tip, struct oid **out, size_t *count)
-{
-	struct oid *list = NULL, at = *tip;
-	bool more = true;
-
-	for (*count = 0; more;) {
-		struct release release = {.sequence = 0};
-		char hex[OID_HEX_SIZE];
-
-		if (read_release(v, &at, &release) != 0) {
-			free(list);
-			return err_prefix(v->err, "release %.12s", oid_hex(&at, hex));
-		}
-		list = mem_grow(list, *count + 1, sizeof(*list));
-		list[(*count)++] = at;
-		more = release.has_parent;
-		at = release.parent;
-		release_clear(&release);
-	}
-	*out = list;
-	return 0;
-}
-
-/* One release after STATE, and its files. The first one is believed by its own signature: what follows leads to a key of the cluster file. */
-static int verify_one(struct verification *v, struct chain_state *state, const struct oid *oid)
-{
-	struct release release = {.sequence = 0};
-	struct fileset files = {0};
-	char hex[OID_HEX_SIZE];
-	int rc = read_release(v, oid, &release);
-
-	if (rc == 0 && !state->has_accepted) {
-		state->key_count = 1;
-		memcpy(state->keys[0], release.signer, KEY_SIZE);
-	}
-	if (rc == 0)
-		rc = chain_step(state, oid, &release, v->err);
-	if (rc == 0 && chain_content(v->repo, &release, &files, v->err) != 0)
-		rc = err_prefix(v->err, "release %.12s (sequence %llu)", oid_hex(oid, hex),
-				(unsigned long long)release.sequence);
-	fileset_clear(&files);
-	release_clear(&release);
-	return rc;
-}
-
-static int verify_history(struct verification *v, const char *role, const struct oid *tip, size_t *count)
-{
-	struct chain_state state = {.sequence = 0};
-	struct oid *list = NULL;
-	int rc = read_history(v, tip, &list, count);
-
-	memcpy(state.cluster_id, v->keystore->cluster_id, CLUSTER_ID_SIZE);
-	memcpy(state.role, role, strlen(role) + 1);
-	for (size_t i = *count; rc == 0 && i > 0; i--)
-		rc = verify_one(v, &state, list + i - 1);
-	free(list);
-	return rc;
-}
-
-/* As a new node would take it up, and then from the first release on. COUNT: how many there are. */
 static int verify_role(struct verification *v, const char *role, const struct oid *tip, size_t *count)
 {
 	struct chain_state state = {.key_count = v->keystore->release_count};
@@ -126,16 +51,14 @@ static int verify_role(struct verification *v, const char *role, const struct oi
 	memcpy(state.cluster_id, v->keystore->cluster_id, CLUSTER_ID_SIZE);
 	memcpy(state.role, role, strlen(role) + 1);
 	memcpy(state.keys, v->keystore->release_public, sizeof(state.keys));
-	if (chain_verify(v->repo, &state, tip, NULL, v->err) != 0)
-		return -1;
-	return verify_history(v, role, tip, count);
+	return history_verify(v->repo, &state, tip, count, v->err);
 }
 
 static int on_branch(void *arg, const char *ref, const struct oid *tip)
 {
 	struct verification *v = arg;
 	const char *role = ref + strlen("refs/heads/");
-	size_t count;
+	size_t count = 0;
 
 	if (v->role && strcmp(role, v->role) != 0)
 		return 0;

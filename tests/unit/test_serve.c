@@ -5,6 +5,7 @@
 #include "admin/keys.h"
 #include "admin/pins.h"
 #include "admin/serve.h"
+#include "admin/show.h"
 #include "core/limits.h"
 #include "crypto/encode.h"
 
@@ -1183,6 +1184,46 @@ static void test_epochs(void **state)
 	client_clear(&between);
 }
 
+static bool shown_ahead(struct here *h, const char *name)
+{
+	json_t *nodes = show_nodes(h->serve), *node;
+	bool ahead = false;
+	size_t i;
+
+	json_array_foreach(nodes, i, node)
+		if (strcmp(json_string_value(json_object_get(node, "name")), name) == 0)
+			ahead = json_is_true(json_object_get(node, "ahead"));
+	json_decref(nodes);
+	return ahead;
+}
+
+/* A node that has accepted what is not here is shown: this admin came back from an older copy. */
+static void test_ahead(void **state)
+{
+	struct here *h = *state;
+	struct oid first = tip_of(h, "internal"), other = tip_of(h, "default"), nowhere = first;
+	struct client c;
+
+	join(h, &c, "n", "internal");
+	assert_false(shown_ahead(h, "n")); /* it has said nothing */
+	say_accepted(h, &c, "n", &first, "no");
+	assert_false(shown_ahead(h, "n"));
+	publish_ttl(h, "<access-token-ttl>300<", "<access-token-ttl>120<");
+	assert_false(shown_ahead(h, "n"));
+	nowhere.id[0] ^= 1;
+	say_accepted(h, &c, "n", &nowhere, "no");
+	assert_true(shown_ahead(h, "n"));
+	say_accepted(h, &c, "n", &other, "no"); /* of another role */
+	assert_true(shown_ahead(h, "n"));
+	say_accepted(h, &c, "n", &first, "no");
+	assert_false(shown_ahead(h, "n"));
+	client_say(&c, "status", "accepted", "x", NULL);
+	while (strcmp(node_said(node_of(h, "n"), "accepted"), "x") != 0)
+		turn(h, 5);
+	assert_false(shown_ahead(h, "n"));
+	client_clear(&c);
+}
+
 #define serve_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1202,7 +1243,7 @@ int main(void)
 		serve_test(test_port_in_use),	   serve_test(test_descriptors),
 		serve_test(test_idle_cost),	   serve_test(test_pin),
 		serve_test(test_pin_overtaken),	   serve_test(test_pin_restart),
-		serve_test(test_epochs),
+		serve_test(test_epochs),	   serve_test(test_ahead),
 	};
 
 	libraries_setup();
