@@ -150,6 +150,18 @@ fail:
 	return -1;
 }
 
+bool cluster_alone(const struct document *doc)
+{
+	const xmlNode *node = xml_root(doc);
+
+	for (const char *const *name = xml_path_cluster; *name; name++) {
+		node = xml_first(node);
+		if (!node || !xml_is(node, *name) || xml_next(node))
+			return false;
+	}
+	return true;
+}
+
 static xmlNode *child_or_new(struct document *doc, xmlNode *parent, const char *name)
 {
 	xmlNode *child = xml_child(parent, name);

@@ -6,6 +6,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { CLUSTER_PORT = 6789 };
@@ -22,6 +23,8 @@ struct cluster {
  * when it is not usable.
  */
 int cluster_read(const struct document *doc, struct cluster *out, struct err *err);
+/* Whether the document holds a cluster element and no other configuration: a cluster file. */
+bool cluster_alone(const struct document *doc);
 /* Puts (replaces) the cluster element into the document. */
 int cluster_write(struct document *doc, const struct cluster *cluster, struct err *err);
 /* The cluster file as genclust prints it: a whole document with nothing but the cluster element. */

@@ -65,6 +65,7 @@
 #define WAIT_HEALTH_ROUND 1000u		/* from one round of health.d to the next */
 #define WAIT_CHILD 60000u		/* a template: six times its processor time, for a busy machine */
 #define WAIT_CONTROL 5000u		/* an answer on the local control socket that needs no work */
+#define WAIT_SETTLE 200u		/* after a change in etc/init: files are copied there one after the other */
 #define WAIT_LOCK 1000u			/* for the lock of a home */
 #define WAIT_HEAL 200u			/* hint to look: what an editor or a script does is one change */
 #define WAIT_HEAL_MAX 30000u		/* between looks when each of many finds something: it doubles up to this */

@@ -93,6 +93,7 @@ int identity_replace(int dirfd, const char *file, const struct identity *identit
 
 /* The keystore for ROLE ("*": any) under the newest epoch, with the newest release key. Free with keystore_free. */
 struct keystore *keystore_for(const struct identity *identity, const char *role);
+struct keystore *keystore_copy(const struct keystore *keystore);
 void keystore_free(struct keystore *keystore);
 /* `muster-cluster:1:…` */
 void keystore_format(const struct keystore *keystore, struct buf *out);

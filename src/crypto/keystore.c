@@ -33,6 +33,14 @@ struct keystore *keystore_for(const struct identity *identity, const char *role)
 	return keystore;
 }
 
+struct keystore *keystore_copy(const struct keystore *keystore)
+{
+	struct keystore *copy = crypto_new(sizeof(*copy));
+
+	*copy = *keystore;
+	return copy;
+}
+
 void keystore_free(struct keystore *keystore)
 {
 	crypto_free(keystore);

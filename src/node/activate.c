@@ -89,6 +89,8 @@ static void activation_end(struct activation *activation)
 	look_again(runtime);
 	cycle_consider(runtime);
 	clean_later(runtime);
+	if (!runtime->active[0] && !runtime->stopping)
+		report_changed(runtime); /* it is not booting any more */
 	runtime_release(runtime);
 }
 
@@ -142,7 +144,6 @@ static void on_swap_work(void *arg)
 static void on_swap_done(void *arg)
 {
 	struct swapping *swapping = arg;
-
 	struct runtime *runtime = swapping->runtime;
 
 	runtime->busy--;
@@ -219,11 +220,11 @@ static void tell_failed(struct activation *activation, bool was_asked, const cha
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 	struct refusal *refusal = is_held_at(runtime, activation->name) ? &runtime->hold_refusal : &runtime->refusal;
 
-	if (entry && !activation->unready)
-		entry_verdict(entry, VERDICT_BURNT, step, reason);
-	/* without a record it did not even verify: it is made anew */
+	/* without a record it did not even verify: it is made anew. First: the reason may be the entry's own */
 	if (!was_asked && activation->record && (entry || refusal == &runtime->hold_refusal))
 		refusal_set(refusal, &activation->release, activation->sequence, step, reason);
+	if (entry && !activation->unready)
+		entry_verdict(entry, VERDICT_BURNT, step, reason);
 }
 
 /* STEP is static text. */
@@ -299,6 +300,7 @@ static void activation_done(struct activation *activation)
 		   (unsigned long long)activation->sequence);
 	report_save(runtime);
 	report_changed(runtime);
+	join_activated(runtime);
 	cycle_activated(runtime, activation->name, true);
 	activation_end(activation);
 }
@@ -580,6 +582,8 @@ void activate_look(struct runtime *runtime)
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));
 	runtime->activation = activation;
+	if (!runtime->active[0])
+		report_changed(runtime);
 	runtime->busy++;
 	loop_work(runtime->loop, on_work, on_done, activation);
 }

@@ -75,7 +75,7 @@ struct expected *expected_new(const struct revision *revision);
 void expected_free(struct expected *expected);
 
 /* Numbers of what is watched, for inotify_add. */
-enum { WATCH_NODE, WATCH_ETC, WATCH_RUN, WATCH_COPY, WATCH_PACKS, WATCH_REPLICA };
+enum { WATCH_NODE, WATCH_ETC, WATCH_INIT, WATCH_RUN, WATCH_COPY, WATCH_PACKS, WATCH_REPLICA };
 
 /* What may have changed: QUICK whether the replica is there, REPLICA every object in it. */
 enum { HEAL_COPY = 1, HEAL_STATE = 2, HEAL_QUICK = 4, HEAL_REPLICA = 8, HEAL_ALL = 15 };

@@ -7,83 +7,50 @@
 #include "config/document.h"
 #include "config/merge.h"
 #include "config/slice.h"
-#include "core/fs.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "node/heal.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define INIT_FOLDER "init"
-
-/* What etc/init holds. */
-struct given {
-	struct document *doc; /* merged; NULL: nothing that counts */
-	struct model *model;
-	struct cluster cluster;
-	struct keystore *keystore; /* NULL: no cluster configuration */
-};
-
-static void given_clear(struct given *given)
+void point_clear(struct point *point)
 {
-	keystore_free(given->keystore);
-	cluster_clear(&given->cluster);
-	seal_document_free(given->doc, given->model);
-	model_free(given->model);
-	*given = (struct given){0};
+	keystore_free(point->keystore);
+	cluster_clear(&point->cluster);
+	*point = (struct point){.keystore = NULL};
 }
 
-/* etc/init/\*.xml; links are followed, mounted secrets are links. */
-static int read_init(const struct home *home, struct fileset *out, struct err *err)
+void given_clear(struct given *given)
 {
-	int fd = openat(home->etc_fd, INIT_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	struct buf data;
-
-	if (!dir) {
-		if (fd >= 0)
-			(void)close(fd); /* only read */
-		return errno == ENOENT ? 0 : err_sys(err, "%s/" INIT_FOLDER, home->etc);
-	}
-	buf_init(&data, LIMIT_XML_SIZE);
-	while (rc == 0 && (entry = readdir(dir))) {
-		if (!text_ends(entry->d_name, ".xml") || entry->d_name[0] == '.')
-			continue;
-		buf_reset(&data);
-		rc = fs_read_follow(fd, entry->d_name, &data, err);
-		if (rc == 0)
-			rc = fileset_add(out, entry->d_name, FILE_PLAIN, buf_text(&data), data.len, err);
-	}
-	buf_clear(&data);
-	(void)closedir(dir); /* only read */
-	return rc == 0 ? 0 : err_prefix(err, "%s/" INIT_FOLDER, home->etc);
+	point_clear(&given->point);
+	seal_document_free(given->doc, given->model);
+	model_free(given->model);
+	initdir_marks_clear(&given->marks);
+	*given = (struct given){.doc = NULL};
 }
 
 /* The cluster element of a document and its keystore. GONE when there is none. */
-static int read_cluster(const struct document *doc, struct cluster *cluster, struct keystore **keystore,
-			struct err *err)
+static int read_cluster(const struct document *doc, struct point *out, struct err *err)
 {
-	if (cluster_read(doc, cluster, err) != 0)
+	struct cluster cluster;
+
+	if (cluster_read(doc, &cluster, err) != 0)
 		return -1;
-	if (!cluster->keystore) {
-		cluster_clear(cluster);
+	if (!cluster.keystore) {
+		cluster_clear(&cluster);
 		return err_set(err, ERR_REFUSED, "the cluster configuration has no keystore");
 	}
-	if (keystore_parse(cluster->keystore, keystore, err) != 0) {
-		cluster_clear(cluster);
+	if (keystore_parse(cluster.keystore, &out->keystore, err) != 0) {
+		cluster_clear(&cluster);
 		return -1;
 	}
+	out->cluster = cluster;
 	return 0;
 }
 
 /* Which cluster configuration it is: to see whether the one in etc/init is another than last time. */
-static void cluster_digest(const struct cluster *cluster, char out[static STATE_DIGEST_MAX])
+void cluster_digest(const struct cluster *cluster, char out[static STATE_DIGEST_MAX])
 {
 	struct buf all;
 	uint8_t digest[DIGEST_SIZE];
@@ -99,7 +66,7 @@ static void cluster_digest(const struct cluster *cluster, char out[static STATE_
 }
 
 int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
-		     struct cluster *cluster, struct keystore **keystore, struct err *err)
+		     struct point *out, struct err *err)
 {
 	const struct file *file = fileset_find(&revision->files, "config.xml");
 	const struct sealer sealer = sealer_of(ring);
@@ -114,7 +81,7 @@ int revision_cluster(const struct revision *revision, const struct keyring *ring
 	if (rc == 0)
 		rc = seal_open_cluster(doc, model, &sealer, role, err);
 	if (rc == 0)
-		rc = read_cluster(doc, cluster, keystore, err);
+		rc = read_cluster(doc, out, err);
 	seal_document_free(doc, model);
 	model_free(model);
 	return rc;
@@ -145,9 +112,9 @@ static int make_revision(const struct given *given, const char *role, struct sta
 	struct revision revision = {.is_init = true};
 	struct document *part = NULL;
 	char *scope = scope_of(role), id[SEAL_ID_HEX_SIZE];
-	bool whole = given->keystore && keyring_seals(start->ring, scope, id);
+	bool whole = given->point.keystore && keyring_seals(start->ring, scope, id);
 	struct buf text;
-	int rc = slice(given->doc, given->model, role, whole ? &given->cluster : NULL, &part, err);
+	int rc = slice(given->doc, given->model, role, whole ? &given->point.cluster : NULL, &part, err);
 
 	buf_init(&text, LIMIT_XML_SIZE);
 	if (rc == 0)
@@ -287,89 +254,100 @@ static int match_cluster(const struct home *home, struct start *start, const str
 		return 0;
 	if (!options->force_reload && has_copy(home, start))
 		return err_set(err, ERR_REFUSED,
-			       "the local copy is of another cluster than the cluster file in %s/" INIT_FOLDER
+			       "the local copy is of another cluster than the cluster file in %s/" INITDIR
 			       ": start with --force-reload to adopt the new cluster",
 			       home->etc);
 	forget(start, "the local copy is of another cluster");
 	return 0;
 }
 
-/* Which cluster configuration counts: a new one in etc/init, else the slice's, else etc/init's. */
+/*
+ * The cluster configurations there are. That of etc/init counts first if it is another than the one last read and there was
+ * something else to count: whoever points a node to another place by hand means it.
+ */
 static void choose_cluster(const struct runtime_options *options, struct start *start, struct given *given)
 {
-	char digest[STATE_DIGEST_MAX] = "";
-	bool fresh = options->cluster != NULL;
+	char digest[STATE_DIGEST_MAX];
 	struct err gone = {0};
 
-	if (given->keystore) {
-		cluster_digest(&given->cluster, digest);
-		fresh |= strcmp(digest, start->state.init_digest) != 0;
-	}
-	if (!fresh && start->has_revision &&
-	    revision_cluster(&start->revision, start->ring, options->role, &start->cluster, &start->keystore,
-			     &gone) == 0) {
-		start->has_cluster = true;
-		return;
-	}
 	/* it can serve all the same; SIGHUP looks once more */
-	if (gone.code != ERR_NONE && gone.code != ERR_GONE)
+	if (start->has_revision &&
+	    revision_cluster(&start->revision, start->ring, options->role, &start->active, &gone) != 0 &&
+	    gone.code != ERR_GONE)
 		log_error("init", "cluster", "the last configuration's is not used: %s", gone.text);
-	if (!given->keystore)
+	start->file = given->point;
+	given->point = (struct point){.keystore = NULL};
+	if (!start->file.keystore || options->cluster)
 		return;
-	start->cluster = given->cluster;
-	start->keystore = given->keystore;
-	start->has_cluster = true;
-	given->cluster = (struct cluster){0};
-	given->keystore = NULL;
+	cluster_digest(&start->file.cluster, digest);
+	if (!options->force_reload && strcmp(digest, start->state.init_digest) == 0)
+		return;
+	start->state.init_wins = start->repointed = start->active.keystore && !start->from_init;
 	memcpy(start->state.init_digest, digest, sizeof(digest));
 }
 
 /* The node half of a process that is the admin too joins that one, whatever etc/init says. */
-static int take_given(const struct cluster *given, struct cluster *out, struct keystore **keystore,
-		      struct err *err)
+static int take_own(const struct cluster *own, struct point *out, struct err *err)
 {
-	*out = (struct cluster){.host = text_copy(given->host),
-				.port = given->port,
-				.keystore = text_copy(given->keystore)};
-	return keystore_parse(out->keystore, keystore, err);
+	out->cluster = (struct cluster){
+		.host = text_copy(own->host), .port = own->port, .keystore = text_copy(own->keystore)};
+	return keystore_parse(out->cluster.keystore, &out->keystore, err);
 }
 
-static int read_given(const struct home *home, const struct runtime_options *options, struct start *start,
-		      struct given *given, struct err *err)
+static int read_given(const struct fileset *files, const char *role, struct given *out, struct err *err)
 {
-	int rc = read_init(home, &start->init, err);
+	const struct keystore *keystore;
 
+	if (merge_fileset(files, &out->doc, &out->model, err) != 0)
+		return -1;
+	if (read_cluster(out->doc, &out->point, err) != 0)
+		return err->code == ERR_GONE ? 0 : -1;
+	keystore = out->point.keystore;
+	if (strcmp(keystore->role, "*") == 0 || strcmp(keystore->role, role) == 0)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		       "the cluster file is for role %s, this node is of role %s: genclust -r %s prints one for it",
+		       keystore->role, role, role);
+}
+
+int given_read(const struct home *home, const char *role, struct given *out, struct err *err)
+{
+	struct fileset files = {0};
+	int rc = initdir_read(home, &files, err);
+
+	*out = (struct given){.doc = NULL};
 	if (rc != 0)
 		return rc;
-	if (merge_fileset(&start->init, &given->doc, &given->model, err) != 0)
-		return err_prefix(err, "%s/" INIT_FOLDER, home->etc);
-	if (read_cluster(given->doc, &given->cluster, &given->keystore, err) != 0)
-		return err->code == ERR_GONE ? 0 : err_prefix(err, "%s/" INIT_FOLDER, home->etc);
-	if (strcmp(given->keystore->role, "*") != 0 && strcmp(given->keystore->role, options->role) != 0)
-		return err_set(err, ERR_REFUSED,
-			       "%s/" INIT_FOLDER ": the cluster file is for role %s, this node is of role %s: "
-			       "genclust -r %s prints one for it",
-			       home->etc, given->keystore->role, options->role, options->role);
-	return 0;
+	initdir_mark(&files, true, &out->marks);
+	rc = read_given(&files, role, out, err);
+	initdir_clear(&files);
+	return rc == 0 ? 0 : err_prefix(err, "%s/" INITDIR, home->etc);
 }
 
 /* etc/init, or the cluster of the admin in the same process. A mistake in it does not stop a node that can serve. */
 static int take_init(const struct home *home, const struct runtime_options *options, struct start *start,
 		     struct given *given, struct err *err)
 {
+	struct initdir_marks marks;
+
 	if (options->cluster)
-		return take_given(options->cluster, &given->cluster, &given->keystore, err);
-	if (read_given(home, options, start, given, err) == 0)
+		return take_own(options->cluster, &given->point, err);
+	if (given_read(home, options->role, given, err) == 0)
 		return 0;
 	if (!start->has_revision || options->force_reload)
 		return -1;
 	log_error("init", "", "not read, the last configuration counts: %s", err->text);
+	marks = given->marks;
+	given->marks = (struct initdir_marks){.known = false};
 	given_clear(given);
+	given->marks = marks;
 	return 0;
 }
 
-static void chain_keys(struct chain_state *chain, const struct keystore *keystore)
+void chain_begin(struct chain_state *chain, const struct keystore *keystore)
 {
+	if (chain->has_accepted)
+		return;
 	memcpy(chain->cluster_id, keystore->cluster_id, CLUSTER_ID_SIZE);
 	chain->key_count = keystore->release_count;
 	memcpy(chain->keys, keystore->release_public, sizeof(chain->keys));
@@ -381,38 +359,75 @@ static int recover(const struct home *home, const struct runtime_options *option
 {
 	struct chain_state chain = {.has_accepted = false};
 
-	if (!given->keystore)
+	if (!given->point.keystore)
 		return 0;
 	memcpy(chain.role, options->role, strlen(options->role) + 1);
-	chain_keys(&chain, given->keystore);
+	chain_begin(&chain, given->point.keystore);
 	if (!recover_state(home, &chain, &start->state))
 		return 0;
 	start->rebuilt = true;
 	/* the cluster as the last release has it may be newer than the file that a first start was given */
 	if (!options->cluster)
-		cluster_digest(&given->cluster, start->state.init_digest);
+		cluster_digest(&given->point.cluster, start->state.init_digest);
 	return find_last(home, start, err);
+}
+
+/* What was loaded first is remembered, and later told when it is something else by now. */
+static void compare_init(struct start *start, struct given *given, bool loaded)
+{
+	if (!given->marks.known)
+		return; /* not read, which was told */
+	if (!loaded)
+		start->difference = initdir_difference(&start->state.init_marks, &given->marks);
+	if (!loaded && start->state.init_marks.known)
+		return;
+	initdir_marks_clear(&start->state.init_marks);
+	start->state.init_marks = given->marks;
+	given->marks = (struct initdir_marks){.known = false};
+}
+
+void start_tell(const struct home *home, const struct runtime_options *options, const struct start *start)
+{
+	if (start->difference)
+		log_warning("init", "",
+			    "%s/" INITDIR " differs from what was loaded first, and the last configuration counts: %s "
+			    "(--force-reload reads it again)",
+			    home->etc, start->difference);
+	if (start->repointed)
+		log_notice("init", "cluster", "%s/" INITDIR " has another one, which counts: admin %s port %u",
+			   home->etc, start->file.cluster.host, start->file.cluster.port);
+	if (!options->force_reload)
+		return;
+	if (start->from_init)
+		log_notice("init", start->revision.name, "%s/" INITDIR " is read again and counts from now on",
+			   home->etc);
+	else if (start->has_revision && !options->cluster)
+		log_warning("init", "", "%s/" INITDIR " is read again, but has no configuration of role %s: the last one counts",
+			    home->etc, options->role);
 }
 
 static int find_all(const struct home *home, const struct runtime_options *options, struct start *start,
 		    struct given *given, struct err *err)
 {
+	bool load;
+
 	if (match_role(home, start, options, err) != 0)
 		return -1;
 	if (start->state.known && find_last(home, start, err) != 0)
 		return -1;
 	if (take_init(home, options, start, given, err) != 0 ||
-	    match_cluster(home, start, options, given->keystore, err) != 0)
+	    match_cluster(home, start, options, given->point.keystore, err) != 0)
 		return -1;
 	if (!start->state.known && !start->anew && recover(home, options, start, given, err) != 0)
 		return -1;
-	if ((!start->has_revision || options->force_reload) && given->doc &&
-	    slice_init(given, options->role, start, err) != 0)
-		return err_prefix(err, "%s/" INIT_FOLDER, home->etc);
+	load = !start->has_revision || options->force_reload;
+	if (load && given->doc && slice_init(given, options->role, start, err) != 0)
+		return err_prefix(err, "%s/" INITDIR, home->etc);
+	compare_init(start, given, load);
 	choose_cluster(options, start, given);
-	if (!start->has_cluster && !start->has_revision)
+	if (!start->file.keystore && !start->active.keystore && !start->has_revision)
 		return err_set(err, ERR_GONE,
-			       "nothing to start from: put the cluster configuration (genclust prints it) into %s/" INIT_FOLDER,
+			       "nothing to start from: put the cluster configuration (genclust prints it) into %s/" INITDIR,
 			       home->etc);
 	return 0;
 }
@@ -426,9 +441,8 @@ static void begin_state(struct start *start, const char *role)
 		start->state.known = true;
 		memcpy(chain->role, role, strlen(role) + 1);
 	}
-	if (!start->keystore || chain->has_accepted)
-		return;
-	chain_keys(chain, start->keystore);
+	if (start->file.keystore || start->active.keystore)
+		chain_begin(chain, start->file.keystore ? start->file.keystore : start->active.keystore);
 }
 
 /* A secret that cannot be used stops a first start; later what is there is kept and served. */
@@ -482,12 +496,11 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 void start_clear(struct start *start)
 {
 	free(start->before);
+	free(start->difference);
 	keyring_free(start->ring);
-	fileset_clear(&start->init);
 	node_state_clear(&start->state);
 	revision_clear(&start->revision);
-	if (start->has_cluster)
-		cluster_clear(&start->cluster);
-	keystore_free(start->keystore);
+	point_clear(&start->file);
+	point_clear(&start->active);
 	*start = (struct start){0};
 }

@@ -38,7 +38,7 @@ struct link {
 	bool closing;
 	uint64_t lost; /* when it was last up, or began, in milliseconds; 0: it is up */
 	int64_t contact;
-	char reason[512]; /* why it is down, told once, or what it waits for; "": neither */
+	char reason[512]; /* why it is down, or what it waits for; "": neither */
 };
 
 /* Carries bytes between a fetch's socket and the git lane. It outlives the link if libuv still has it. */
@@ -330,7 +330,6 @@ static void on_drained(struct peer *peer)
 static void on_closed(struct peer *peer, const char *reason)
 {
 	struct link *link = peer_data(peer);
-	bool was_up = link->up;
 
 	link->peer = NULL;
 	link->up = link->waits = false;
@@ -340,13 +339,9 @@ static void on_closed(struct peer *peer, const char *reason)
 		pump_end(link->pump);
 	if (link->closing)
 		return;
-	if (was_up || strcmp(link->reason, reason) != 0) {
-		memcpy(link->reason, reason, strnlen(reason, sizeof(link->reason) - 1) + 1);
-		link->reason[sizeof(link->reason) - 1] = '\0';
-		log_warning("link", link->host, "no admin: %s", reason);
-	}
+	(void)snprintf(link->reason, sizeof(link->reason), "%s", reason); /* cut is fine */
 	back_off(link);
-	link->calls->changed(link->arg, false, link->reason);
+	link->calls->changed(link->arg, false, reason);
 }
 
 static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
@@ -385,6 +380,22 @@ struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const st
 	link->peers = peers_new(loop, key, &peer_calls, link);
 	dial(link);
 	return link;
+}
+
+void link_point(struct link *link, const char *host, uint16_t port, const struct keystore *keystore,
+		bool now)
+{
+	free(link->host);
+	link->host = text_copy(host);
+	link->port = port;
+	link->keystore = keystore;
+	if (!now)
+		return;
+	link->lost = 0;
+	if (link->peer)
+		link_drop(link, "another cluster configuration counts now");
+	else
+		back_off(link);
 }
 
 bool link_up(const struct link *link)

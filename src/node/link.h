@@ -33,15 +33,18 @@ struct link_calls {
 	void (*tell)(void *arg, struct control_message *message);
 	/* The admin tells its newest release. The pack may be taken, and an empty one left in its place. */
 	void (*head)(void *arg, struct news *news);
-	/* Up, or down again; REASON is NULL when up. */
+	/* Up, or down again, or not to be opened; REASON is NULL when up. It is dialled again after this call. */
 	void (*changed)(void *arg, bool up, const char *reason);
 	/* The fetch's socket is closed and all of it was pumped, or the link was lost. */
 	void (*fetched)(void *arg);
 };
 
-/* KEY and KEYSTORE are borrowed for its life. Dials at once. */
+/* KEY and KEYSTORE are borrowed for its life, KEYSTORE until another is given. Dials at once. */
 struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const struct keystore *keystore,
 		      const struct static_key *key, const struct link_calls *calls, void *arg);
+/* Dials there from the next time on; NOW: closes what is open and dials after the shortest back-off. */
+void link_point(struct link *link, const char *host, uint16_t port, const struct keystore *keystore,
+		bool now);
 bool link_up(const struct link *link);
 /* Up, and the admin gives it nothing until it is approved there. */
 bool link_waits(const struct link *link);

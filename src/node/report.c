@@ -257,14 +257,18 @@ static json_t *held_json(const struct runtime *runtime)
 
 static json_t *admin_json(const struct runtime *runtime)
 {
+	const struct cluster *cluster = join_cluster(runtime);
 	const char *reason = link_reason(runtime->link);
-	json_t *why = *reason ? json_string(reason) : json_null();
 	char key[KEY_FINGERPRINT_SIZE];
+	json_t *why;
 
+	if (!cluster)
+		return json_null();
+	why = *reason ? json_string(reason) : json_null();
 	if (!why) /* it quotes the admin, which may say any bytes */
 		why = json_string("its reason is not text");
-	return json_pack("{s:s, s:i, s:b, s:b, s:o, s:o, s:s}", "host", runtime->cluster.host, "port",
-			 runtime->cluster.port, "connected", link_up(runtime->link), "approved",
+	return json_pack("{s:s, s:i, s:b, s:b, s:o, s:o, s:s}", "host", cluster->host, "port",
+			 cluster->port, "connected", link_up(runtime->link), "approved",
 			 link_up(runtime->link) && !link_waits(runtime->link), "reason", why, "lastContact",
 			 time_json(link_contact(runtime->link)), "key", key_fingerprint(runtime->key->public, key));
 }
@@ -279,7 +283,7 @@ json_t *runtime_status(const struct runtime *runtime)
 			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
 			 "sequence", (json_int_t)runtime->active_sequence, "source",
 			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
-			 "admin", runtime->keystore ? admin_json(runtime) : json_null(), "held",
+			 "admin", admin_json(runtime), "held",
 			 held_json(runtime), "rejected", refusal_json(report_refusal(runtime)), "drift",
 			 (json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
 }

@@ -250,7 +250,7 @@ static int prune(const struct home *home, int revisions, const struct node_state
 			continue;
 		if (++there > count && strcmp(name, current) != 0 &&
 		    strcmp(name, state->active) != 0 && strcmp(name, state->here.release) != 0 &&
-		    strcmp(name, state->pinned.release) != 0 &&
+		    strcmp(name, state->pinned.release) != 0 && strcmp(name, state->joined) != 0 &&
 		    !(keep && strcmp(name, keep) == 0))
 			rc = remove_revision(revisions, name, err);
 	}

@@ -66,7 +66,7 @@ static void on_link(void *arg, bool up, const char *reason)
 {
 	struct runtime *runtime = arg;
 
-	(void)reason; /* the link logged it */
+	join_linked(runtime, reason);
 	if (!up)
 		runtime->head_known = runtime->pin_waits = false;
 	report_changed(runtime);
@@ -83,6 +83,12 @@ static const struct link_calls link_calls = {
 	.changed = on_link,
 	.fetched = on_fetched,
 };
+
+void runtime_link(struct runtime *runtime, const struct cluster *cluster, const struct keystore *keystore)
+{
+	runtime->link = link_new(runtime->loop, cluster->host, cluster->port, keystore, runtime->key,
+				 &link_calls, runtime);
+}
 
 /* --- start --- */
 
@@ -140,6 +146,17 @@ static int clean(const struct home *home, const struct start *start, struct err 
 	return rc;
 }
 
+/* What is of the same cluster and role serves on, whatever else changed: it is written with the next change. */
+static int write_state(const struct home *home, const struct start *start, const char *text, struct err *err)
+{
+	if (node_state_write(text, home, err) == 0)
+		return 0;
+	if (!start->before || start->anew || start->from_init || !start->has_revision)
+		return -1;
+	log_warning("init", "state", "cannot be written now: %s", err->text);
+	return 0;
+}
+
 /* Puts on the disk what the start decided: the state, and a revision made of etc/init. */
 static int settle(const struct home *home, struct start *start, struct err *err)
 {
@@ -151,7 +168,7 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 		rc = begin_anew(home, err);
 	/* a node serves on when its disk is full: nothing is written that is there */
 	if (rc == 0 && (start->anew || !start->before || strcmp(text, start->before) != 0))
-		rc = node_state_write(text, home, err);
+		rc = write_state(home, start, text, err);
 	free(text);
 	if (rc == 0 && start->from_init)
 		rc = settle_init(home, start, err);
@@ -194,18 +211,6 @@ static void take_start(struct runtime *runtime, struct start *start)
 	runtime->state = start->state;
 	start->state = (struct node_state){0};
 	restore_refusal(runtime);
-	if (start->has_cluster) {
-		runtime->cluster = start->cluster;
-		runtime->keystore = start->keystore;
-		start->keystore = NULL;
-		start->has_cluster = false;
-	}
-}
-
-static void open_link(struct runtime *runtime)
-{
-	runtime->link = link_new(runtime->loop, runtime->cluster.host, runtime->cluster.port,
-				 runtime->keystore, runtime->key, &link_calls, runtime);
 }
 
 int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime_options *options,
@@ -224,6 +229,7 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 		start_clear(&start);
 		return -1;
 	}
+	start_tell(home, options, &start);
 	runtime = mem_new(1, sizeof(*runtime));
 	*runtime = (struct runtime){
 		.loop = loop, .home = home, .proc = proc, .changed = changed, .arg = arg, .busy = 1};
@@ -244,20 +250,18 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	/* what the start found and restored */
 	atomic_init(&runtime->drift, (unsigned)start.rebuilt + (unsigned)start.mended);
 	take_start(runtime, &start);
-	start_clear(&start);
 	runtime->tidy = replica_tidy(loop, home);
 	heal_start(runtime);
 	if (rc == 0)
 		watch_start(runtime);
 	if (rc != 0) {
+		start_clear(&start);
 		runtime_stop(runtime);
 		return -1;
 	}
 	activate_look(runtime); /* what it serves comes before the admin */
-	if (runtime->keystore)
-		open_link(runtime);
-	else
-		log_notice("init", runtime->name, "there is no cluster configuration: serving without an admin");
+	join_start(runtime, &start.file, &start.active, options->cluster != NULL);
+	start_clear(&start);
 	report_changed(runtime);
 	*out = runtime;
 	return 0;
@@ -268,6 +272,7 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 {
 	struct start start;
 	struct plain plain;
+	const struct point *admin;
 	char *what;
 
 	if (plain_init(&plain, home, options->role, options->plain_group, err) != 0 ||
@@ -277,59 +282,19 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 		start_clear(&start);
 		return -1;
 	}
+	start_tell(home, options, &start);
 	what = start.from_init	      ? text_copy("the configuration in etc/init")
 	       : start.has_revision ? text_format("its last configuration %.12s, sequence %llu",
 						  start.revision.name,
 						  (unsigned long long)start.revision.release.sequence)
 				    : text_copy("nothing until the admin gives it a release");
+	admin = start.active.keystore && !start.state.init_wins && !options->cluster ? &start.active : &start.file;
 	*verdict = text_format("role %s would serve %s%s%s", options->role, what,
-			       start.has_cluster ? "; admin " : "; no admin",
-			       start.has_cluster ? start.cluster.host : "");
+			       admin->keystore ? "; admin " : "; no admin",
+			       admin->keystore ? admin->cluster.host : "");
 	free(what);
 	start_clear(&start);
 	return 0;
-}
-
-/* Joins the cluster that a revision tells, once its keystore can be opened. */
-static void find_cluster(struct runtime *runtime)
-{
-	const struct chain_state *chain = &runtime->state.chain;
-	struct revision revision;
-	char name[REVISION_NAME_MAX];
-	struct err err;
-	int rc;
-
-	if (runtime->keystore || revision_current(runtime->home, name, &err) != 0 ||
-	    revision_read(runtime->home, name, &runtime->state, &revision, &err) != 0)
-		return;
-	rc = revision_cluster(&revision, runtime->ring, chain->role, &runtime->cluster, &runtime->keystore,
-			      &err);
-	if (rc == 0 && memcmp(runtime->keystore->cluster_id, chain->cluster_id, CLUSTER_ID_SIZE) == 0) {
-		open_link(runtime);
-	} else if (rc == 0) {
-		keystore_free(runtime->keystore);
-		runtime->keystore = NULL;
-		cluster_clear(&runtime->cluster);
-	} else if (err.code != ERR_GONE) {
-		log_error("init", "cluster", "the last configuration's is not used: %s", err.text);
-	}
-	revision_clear(&revision);
-}
-
-/* etc/secret as it is now; what cannot be used leaves what there was. */
-static void reload_keys(struct runtime *runtime)
-{
-	struct keyring *ring;
-	struct err err;
-
-	if (keyring_load(runtime->home, &ring, &err) != 0) {
-		log_error("init", "secret", "not read again: %s", err.text);
-		return;
-	}
-	keyring_free(runtime->ring);
-	runtime->ring = ring;
-	find_cluster(runtime);
-	report_changed(runtime);
 }
 
 static void forget_refusal(struct runtime *runtime, struct refusal *refusal)
@@ -342,13 +307,36 @@ static void forget_refusal(struct runtime *runtime, struct refusal *refusal)
 
 void runtime_reload(struct runtime *runtime)
 {
-	reload_keys(runtime);
+	runtime->reloading = true;
+	join_look(runtime, JOIN_ALL);
+}
+
+void runtime_reloaded(struct runtime *runtime)
+{
+	runtime->reloading = false;
 	/* what was burnt stays so until `muster resume --here` */
 	forget_refusal(runtime, &runtime->refusal);
 	forget_refusal(runtime, &runtime->hold_refusal);
+	report_changed(runtime);
 	runtime->refresh = true;
 	activate_look(runtime);
 	cycle_consider(runtime);
+}
+
+bool runtime_reloading(const struct runtime *runtime)
+{
+	return runtime->reloading;
+}
+
+bool runtime_settled(const struct runtime *runtime)
+{
+	if (runtime->stopping || runtime->word == NODE_BOOTING)
+		return false;
+	if (runtime->active[0] || !runtime->link)
+		return true;
+	if (!link_up(runtime->link))
+		return join_tried(runtime);
+	return runtime->head_known && !runtime->cycle && !runtime->activation;
 }
 
 /* --- stop --- */
@@ -360,9 +348,7 @@ void runtime_release(struct runtime *runtime)
 	if (runtime->cycle || runtime->activation)
 		return; /* whatever is under way frees itself and calls again */
 	node_state_clear(&runtime->state);
-	if (runtime->keystore)
-		cluster_clear(&runtime->cluster);
-	keystore_free(runtime->keystore);
+	join_free(runtime->join);
 	keyring_free(runtime->ring);
 	static_key_free(runtime->key);
 	news_clear(&runtime->news);
@@ -390,6 +376,7 @@ void runtime_stop(struct runtime *runtime)
 	report_changed(runtime);
 	link_free(runtime->link);
 	runtime->link = NULL;
+	join_stop(runtime);
 	tidy_free(runtime->tidy);
 	runtime->tidy = NULL;
 	inotify_free(runtime->watch);

@@ -45,10 +45,18 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 int runtime_check(const struct home *home, const struct runtime_options *options, char **verdict,
 		  struct err *err);
 /*
- * SIGHUP, or new parameters or another secret in etc/: the secret is read again, a rejected release is tried again, and so is a
- * local copy that could not be activated; what runs gets its plain copy anew if that differs.
+ * SIGHUP, or new parameters or another secret in etc/: the secret and the cluster configuration are read again, on a worker; then a
+ * rejected release is tried again, and so is a local copy that could not be activated, and what runs gets its plain copy anew
+ * if that differs.
  */
 void runtime_reload(struct runtime *runtime);
+/* Whether that reading goes on; its end is told by CHANGED. */
+bool runtime_reloading(const struct runtime *runtime);
+/*
+ * Whether a start is over: it serves, or there is nothing to serve for now: the admin has nothing for it, what the admin has was
+ * refused, or the admin was asked and is away.
+ */
+bool runtime_settled(const struct runtime *runtime);
 /* The status document of the interface, a new reference. */
 json_t *runtime_status(const struct runtime *runtime);
 /* `muster log --json`, newest first, a new reference. */

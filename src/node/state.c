@@ -126,6 +126,7 @@ void node_state_clear(struct node_state *state)
 {
 	for (size_t i = 0; i < state->log_count; i++)
 		free(state->log[i].reason);
+	initdir_marks_clear(&state->init_marks);
 	*state = (struct node_state){0};
 }
 
@@ -162,6 +163,18 @@ static json_t *hold_json(const struct hold *hold)
 			 hold->reason);
 }
 
+/* What a start is compared with. */
+static void add_start(json_t *doc, const struct node_state *state)
+{
+	int rc = json_object_set_new(doc, "initWins", json_boolean(state->init_wins));
+
+	if (rc == 0 && state->init_marks.known)
+		rc = json_object_set_new(doc, "initFiles", initdir_marks_json(&state->init_marks));
+	if (rc == 0)
+		rc = json_object_set_new(doc, "joined", json_string(state->joined));
+	assert(rc == 0); /* its name is of a revision, thus UTF-8 */
+}
+
 char *node_state_format(const struct node_state *state)
 {
 	const struct chain_state *chain = &state->chain;
@@ -181,6 +194,7 @@ char *node_state_format(const struct node_state *state)
 			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "active",
 			state->active, "here", hold_json(&state->here), "pinned", hold_json(&state->pinned),
 			"pinSequence", (json_int_t)state->pin_sequence, "log", log);
+	add_start(doc, state);
 	text = json_dumps(doc, JSON_INDENT(1));
 	assert(text); /* every string in it is ours or was checked to be UTF-8 */
 	json_decref(doc);
@@ -287,6 +301,21 @@ static int parse_holds(struct node_state *state, json_t *doc)
 	return state->pinned.release[0] && sequence == 0 ? -1 : 0;
 }
 
+/* Members that a state written before they were thought of lacks. */
+static int parse_start(struct node_state *state, const json_t *doc)
+{
+	const json_t *wins = json_object_get(doc, "initWins"), *files = json_object_get(doc, "initFiles");
+	const json_t *joined = json_object_get(doc, "joined");
+	const char *name = joined ? json_string_value(joined) : "";
+
+	if ((wins && !json_is_boolean(wins)) || !name || strlen(name) >= sizeof(state->joined) ||
+	    strchr(name, '/'))
+		return -1;
+	state->init_wins = json_is_true(wins);
+	memcpy(state->joined, name, strlen(name) + 1);
+	return files ? initdir_marks_parse(files, &state->init_marks) : 0;
+}
+
 static int parse_state(struct node_state *state, json_t *doc)
 {
 	struct chain_state *chain = &state->chain;
@@ -319,6 +348,8 @@ static int parse_state(struct node_state *state, json_t *doc)
 	json_array_foreach(log, i, entry)
 		if (parse_entry(state, entry) != 0)
 			return -1;
+	if (parse_start(state, doc) != 0)
+		return -1;
 	state->known = true;
 	return 0;
 }

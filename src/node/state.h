@@ -5,6 +5,7 @@
 #ifndef MUSTER_NODE_STATE_H
 #define MUSTER_NODE_STATE_H
 
+#include "config/initdir.h"
 #include "core/err.h"
 #include "core/home.h"
 #include "core/oid.h"
@@ -56,6 +57,9 @@ struct node_state {
 	bool known; /* there is a cluster and a role: false in a new home */
 	struct chain_state chain;
 	char init_digest[STATE_DIGEST_MAX]; /* of the cluster file in etc/init that was read last */
+	bool init_wins; /* that one changed while there was another cluster configuration: it counts first */
+	struct initdir_marks init_marks; /* etc/init as it was loaded first; for the loop */
+	char joined[REVISION_NAME_MAX]; /* the revision whose cluster configuration led to the admin last; "": none */
 	char active[REVISION_NAME_MAX]; /* the revision last activated, what a start falls back to; "": none */
 	struct hold here;      /* the hold made on this node: while there is one, the admin's has no effect */
 	struct hold pinned;    /* the hold of the newest pin, if that is one */

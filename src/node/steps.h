@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "core/fileset.h"
 #include "core/inotify.h"
+#include "node/join.h"
 #include "node/link.h"
 #include "node/plain.h"
 #include "node/revision.h"
@@ -46,9 +47,8 @@ struct runtime {
 
 	struct static_key *key;
 	struct keyring *ring;	   /* what opens the secrets of this node; a worker has a copy */
-	struct keystore *keystore; /* NULL: no cluster configuration */
-	struct cluster cluster;
-	struct link *link;
+	struct join *join;	   /* which cluster it talks to */
+	struct link *link;	   /* NULL: no cluster configuration */
 
 	struct node_state state;
 	bool head_known;	/* the admin said what its newest release is */
@@ -97,6 +97,7 @@ struct runtime {
 	struct cycle *save_waiter; /* goes on when it is on the disk */
 	struct err save_err;
 	char *record;		    /* what run/ is to say of the activation; written with the state */
+	bool reloading; /* the secret and etc/init are being read again */
 	bool stopping;
 	int busy; /* worker jobs and hooks under way: while there are any, it is not freed */
 	int handles;
@@ -136,6 +137,10 @@ struct cycle {
 /* --- runtime.c --- */
 /* Frees it once it is stopping and nothing is under way any more. */
 void runtime_release(struct runtime *runtime);
+/* Opens the link; KEYSTORE is borrowed as link_new does. */
+void runtime_link(struct runtime *runtime, const struct cluster *cluster, const struct keystore *keystore);
+/* The secret was read again: the rest of runtime_reload. */
+void runtime_reloaded(struct runtime *runtime);
 
 /* --- cycle.c --- */
 /* Takes up what the admin offers, if it is to be taken up and nothing is under way. */
@@ -245,7 +250,6 @@ void report_save(struct runtime *runtime);
 /* What a start finds: the last configuration or that of etc/init. */
 struct start {
 	struct keyring *ring;
-	struct fileset init;	   /* etc/init/\*.xml */
 	struct node_state state;
 	char *before;		   /* the state's text as it was read; NULL: there was none */
 	bool anew;		   /* nothing of before counts: another cluster or role, or a damaged state */
@@ -255,16 +259,26 @@ struct start {
 	bool rebuilt;		   /* the state was lost and made anew from the rest */
 	bool mended;		   /* REVISION was made anew and is not yet on the disk, or CURRENT does not lead to it */
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
-	bool has_cluster;
-	struct cluster cluster;
-	struct keystore *keystore;
+	struct point file;	   /* the cluster configuration in etc/init */
+	struct point active;	   /* and the revision's */
+	bool repointed;		   /* FILE is new, and counts before ACTIVE */
+	char *difference;	   /* of etc/init from what was loaded first, for people; NULL: none */
 };
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err);
+/* Tells what of it an operator must know: a start does, and musterd --check. */
+void start_tell(const struct home *home, const struct runtime_options *options, const struct start *start);
 void start_clear(struct start *start);
+/* What etc/init holds for a node of ROLE. OUT is to be cleared on failure too, and has the marks when the files could be read. */
+int given_read(const struct home *home, const char *role, struct given *out, struct err *err);
+void given_clear(struct given *given);
 /* The cluster of a revision's config.xml, opened for ROLE. GONE when there is none. */
 int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
-		     struct cluster *cluster, struct keystore **keystore, struct err *err);
+		     struct point *out, struct err *err);
+/* Which cluster configuration it is: to see whether the one in etc/init is another than last time. */
+void cluster_digest(const struct cluster *cluster, char out[static STATE_DIGEST_MAX]);
+/* Until a release is accepted the keys of the cluster configuration count. */
+void chain_begin(struct chain_state *chain, const struct keystore *keystore);
 
 /* --- seed.c --- */
 /*

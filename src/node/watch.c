@@ -1,7 +1,7 @@
 /*
  * watch: var/node is watched with inotify, and whoever moves `current` there starts an activation; etc/, for new parameters and
- * another secret; and what heal.c holds as it must be. Where there are no watches to be had, all of it is looked at every
- * WAIT_POLL.
+ * another secret; etc/init, for a cluster file; and what heal.c holds as it must be. Where there are no watches to be had, all
+ * of it is looked at every WAIT_POLL.
  */
 #include "node/steps.h"
 
@@ -26,10 +26,40 @@ static bool is_setting(const char *name)
 	return false;
 }
 
+/* etc/init need not be there: an event of etc/ tells when it is. */
+static int watch_init(struct runtime *runtime, struct err *err)
+{
+	char *folder = home_etc(runtime->home, INITDIR);
+	struct err why = {.code = ERR_NONE};
+	int rc;
+
+	inotify_drop(runtime->watch, WATCH_INIT); /* that may have been another folder */
+	rc = inotify_add(runtime->watch, folder,
+			 IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE, WATCH_INIT, &why);
+	free(folder);
+	return rc != 0 && why.code == ERR_FULL ? err_set(err, why.code, "%s", why.text) : 0;
+}
+
+static void on_init_event(struct runtime *runtime, int which, const char *name)
+{
+	struct err err;
+
+	if (which != WATCH_INIT && watch_init(runtime, &err) != 0)
+		watch_fails(runtime, &err);
+	/* ..data is what Kubernetes moves */
+	if (which != WATCH_INIT || text_ends(name, ".xml") || strcmp(name, "..data") == 0)
+		join_init_changed(runtime);
+}
+
 static void on_event(void *arg, int which, const char *name, uint32_t mask)
 {
 	struct runtime *runtime = arg;
 
+	if (which < 0 || which == WATCH_INIT || (which == WATCH_ETC && strcmp(name, INITDIR) == 0))
+		on_init_event(runtime, which, name);
+	/* of etc/ the creation of a folder is all that is to be seen at once: a file is when it was written */
+	if (which == WATCH_ETC && mask & IN_CREATE)
+		return;
 	if (which < 0)
 		log_warning("watch", runtime->name, "events were lost: looking at everything");
 	if (which < 0 || (which == WATCH_NODE && strcmp(name, "current") == 0))
@@ -54,7 +84,10 @@ static int watch_all(struct runtime *runtime, struct err *err)
 		rc = watch_folder(runtime, folder,
 				  IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_CLOSE_WRITE, WATCH_NODE, err);
 	if (rc == 0)
-		rc = watch_folder(runtime, home->etc, IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE, WATCH_ETC, err);
+		rc = watch_folder(runtime, home->etc, IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE,
+				  WATCH_ETC, err);
+	if (rc == 0)
+		rc = watch_init(runtime, err);
 	if (rc == 0)
 		rc = watch_folder(runtime, home->run, IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM, WATCH_RUN,
 				  err);
@@ -94,6 +127,7 @@ static void on_poll(uv_timer_t *timer)
 	activate_look(runtime);
 	if (settings_changed(runtime))
 		runtime_reload(runtime);
+	join_init_changed(runtime);
 	heal_hint(runtime, HEAL_COPY | HEAL_STATE | HEAL_QUICK);
 }
 

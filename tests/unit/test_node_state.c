@@ -19,7 +19,11 @@ static struct oid oid_of(unsigned n)
 static struct node_state sample(void)
 {
 	struct node_state state = {.known = true};
+	struct fileset init = {0};
 	struct oid oid = oid_of(3);
+
+	must(fileset_add(&init, "a.xml", FILE_PLAIN, "a", 1, err));
+	must(fileset_add(&init, "b \xff.xml", FILE_PLAIN, "b", 1, err));
 
 	memset(state.chain.cluster_id, 7, CLUSTER_ID_SIZE);
 	memcpy(state.chain.role, "internal", sizeof("internal"));
@@ -36,6 +40,10 @@ static struct node_state sample(void)
 	state.here.since = RELEASE_TIME_MAX;
 	hold_set(&state.pinned, "init-1", "bytes \xff and \n");
 	state.pin_sequence = INT64_MAX;
+	memset(state.joined, 'c', REVISION_NAME_MAX - 1);
+	state.init_wins = true;
+	initdir_mark(&init, true, &state.init_marks);
+	fileset_clear(&init);
 	for (unsigned i = 1; i <= 3; i++) {
 		struct state_entry *entry;
 
@@ -88,6 +96,10 @@ static void comes_back(void **state_)
 	assert_memory_equal(&back.pinned, &state.pinned, sizeof(back.pinned));
 	assert_string_equal(back.pinned.reason, "bytes ? and ?");
 	assert_true(back.pin_sequence == INT64_MAX);
+	assert_string_equal(back.joined, state.joined);
+	assert_true(back.init_wins);
+	assert_int_equal(back.init_marks.count, 2);
+	assert_null(initdir_difference(&state.init_marks, &back.init_marks));
 	assert_string_equal(back.log[0].step, "vet");
 	assert_null(node_state_find(&back, &oid)->reason);
 	assert_string_equal(back.log[2].reason, "bytes ?? and ?? ??");
@@ -116,6 +128,47 @@ static void every_truncation_is_damage(void **state_)
 	}
 	free(text);
 	node_state_clear(&state);
+}
+
+/* Members that were thought of later: without them nothing is known of etc/init, so that nothing differs from it. */
+static void an_older_one_is_read(void **state_)
+{
+	static const char *const later[] = {"initWins", "initFiles", "joined"};
+	static const struct {
+		const char *member, *value;
+	} bad[] = {
+		{"initWins", "1"}, {"initWins", "null"}, {"initFiles", "[]"}, {"initFiles", "null"},
+		{"initFiles", "{\"a.xml\":\"00\"}"}, {"joined", "null"}, {"joined", "\"a/b\""}, {"joined", "7"},
+		{"joined", "\"0123456789012345678901234567890123456789012345678901234567890123456789"
+			   "0123456789\""},
+	};
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state), *changed;
+	json_t *doc = json_loads(text, 0, NULL);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		json_t *copy = json_deep_copy(doc);
+
+		(void)json_object_set_new(copy, bad[i].member, json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
+		changed = json_dumps(copy, 0);
+		put_file(p, "node/state", changed);
+		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
+		free(changed);
+		json_decref(copy);
+	}
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		(void)json_object_del(doc, later[i]);
+	changed = json_dumps(doc, 0);
+	put_file(p, "node/state", changed);
+	must(node_state_load(&back, &p->home, err));
+	assert_true(back.known && back.chain.has_accepted);
+	assert_false(back.init_wins || back.init_marks.known || back.joined[0]);
+	node_state_clear(&back);
+	node_state_clear(&state);
+	json_decref(doc);
+	free(changed);
+	free(text);
 }
 
 /* One member changed to what it must not be. */
@@ -282,7 +335,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		place_test(a_new_home_knows_nothing), place_test(comes_back),
-		place_test(every_truncation_is_damage), place_test(every_member_is_looked_at),
+		place_test(every_truncation_is_damage), place_test(an_older_one_is_read), place_test(every_member_is_looked_at),
 		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
 		place_test(a_verdict_may_repeat_its_reason), place_test(holds_are_looked_at),
 		place_test(held_ones_are_kept),

@@ -163,6 +163,17 @@ static void never_what_it_is_held_at(void **state)
 	assert_int_equal(count(f), REVISIONS_KEPT + 2);
 }
 
+/* Whose cluster configuration led to the admin: when that of all later ones does not, it is the way back there. */
+static void never_the_one_it_joined_by(void **state)
+{
+	struct fixture *f = *state;
+
+	memcpy(f->state.joined, name_of(2), strlen(name_of(2)) + 1);
+	must(revision_prune(f->home, &f->state, REVISIONS_KEPT, NULL, err));
+	assert_true(there(f, path_of(2)));
+	assert_int_equal(count(f), REVISIONS_KEPT + 1);
+}
+
 /* What another thread stages meanwhile is not in the log that was handed over. */
 static void never_what_it_does_not_know(void **state)
 {
@@ -253,6 +264,7 @@ int main(void)
 		revision_test(never_the_current_one),
 		revision_test(never_the_one_to_keep),
 		revision_test(never_what_it_is_held_at),
+		revision_test(never_the_one_it_joined_by),
 		revision_test(never_what_it_does_not_know),
 		revision_test(no_revisions_is_fine),
 		revision_test(start_removes_left_overs),
