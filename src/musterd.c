@@ -5,7 +5,6 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "crypto/key.h"
-#include "node/runtime.h"
 #include "repo/git.h"
 
 #include <getopt.h>
@@ -212,16 +211,11 @@ static void shut_in(void)
 		log_warning("daemon", "", "core files could not be turned off");
 }
 
-static int run_check(struct home *home, const struct settings *settings, struct err *err)
+static int run_check(struct home *home, const struct daemon_options *options, struct err *err)
 {
-	const struct runtime_options options = {
-		.name = settings->name, .role = settings->role, .plain_group = settings->plain_group,
-		.force_reload = settings->force_reload};
 	char *verdict = NULL;
-	int rc;
+	int rc = daemon_check(home, options, &verdict, err);
 
-	rc = settings->admin ? daemon_check_admin(home, &verdict, err)
-			     : runtime_check(home, &options, &verdict, err);
 	if (rc == 0 && (printf("%s\n", verdict) < 0 || fflush(stdout) != 0))
 		rc = err_sys(err, "output");
 	free(verdict);
@@ -233,6 +227,7 @@ int main(int argc, char **argv)
 	struct settings settings = {0};
 	struct home home;
 	struct err err = {0};
+	bool lingers = false;
 	int option, rc;
 
 	opterr = 0;
@@ -267,9 +262,12 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = home_open(&home, !settings.check, &err);
 	if (rc == 0)
-		rc = settings.check ? run_check(&home, &settings, &err) : daemon_run(&home, &options, &err);
+		rc = settings.check ? run_check(&home, &options, &err)
+				    : daemon_run(&home, &options, &lingers, &err);
 	home_clear(&home);
 	if (rc != 0)
 		(void)fprintf(stderr, "musterd: %s\n", err.text); /* there is no one to tell if it fails */
+	if (lingers)
+		_exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

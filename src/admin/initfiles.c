@@ -10,50 +10,13 @@
 #include "core/text.h"
 #include "crypto/seal.h"
 
-#include <dirent.h>
+#include <assert.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static int read_one(struct fileset *out, int dirfd, const char *name, struct err *err)
-{
-	struct buf data;
-	int rc;
-
-	buf_init(&data, LIMIT_XML_SIZE);
-	rc = fs_read_follow(dirfd, name, &data, err);
-	if (rc == 0 && out->count >= LIMIT_XML_FILES)
-		rc = err_set(err, ERR_REFUSED, "more than %u files", LIMIT_XML_FILES);
-	if (rc == 0)
-		rc = fileset_add(out, name, FILE_PLAIN, buf_text(&data), data.len, err);
-	if (data.data)
-		crypto_wipe(data.data, data.len); /* a keystore may be in it */
-	buf_clear(&data);
-	return rc == 0 ? 0 : err_prefix(err, "etc/init");
-}
-
-int initfiles_read(const struct home *home, struct fileset *out, struct err *err)
-{
-	struct err why = {.code = ERR_NONE};
-	struct dirent *entry;
-	DIR *dir;
-	int fd, rc = 0;
-
-	if (fs_open_dir(home->etc_fd, "init", &fd, &why) != 0)
-		return why.code == ERR_GONE ? 0 : err_set(err, why.code, "etc/%s", why.text);
-	dir = fdopendir(fd);
-	if (!dir) {
-		rc = err_sys(err, "etc/init");
-		(void)close(fd); /* only read */
-		return rc;
-	}
-	while (rc == 0 && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && text_ends(entry->d_name, ".xml"))
-			rc = read_one(out, fd, entry->d_name, err);
-	(void)closedir(dir); /* only read */
-	return rc;
-}
+enum { MARKS_VERSION = 1 };
 
 /* The cluster element of a file: 1 and OUT, or 0 for a file without, or -1. */
 static int cluster_of(const struct file *file, struct document **doc, struct cluster *out,
@@ -210,7 +173,7 @@ int initfiles_first_commit(const struct fileset *files, const char *host, uint16
 			return rc;
 		}
 	}
-	if (!found) {
+	if (!found && default_host) {
 		found = text_copy(host ? host : default_host);
 		if (add_new_cluster(out, found, port, keystore, err) != 0) {
 			free(found);
@@ -218,5 +181,58 @@ int initfiles_first_commit(const struct fileset *files, const char *host, uint16
 		}
 	}
 	*at = found;
+	return 0;
+}
+
+/* --- what was loaded --- */
+
+int initfiles_remember(const struct home *home, const struct fileset *files, struct err *err)
+{
+	struct initdir_marks marks;
+	char *text;
+	json_t *doc;
+	int rc;
+
+	initdir_mark(files, false, &marks);
+	doc = json_pack("{s:i, s:o}", "version", MARKS_VERSION, "files", initdir_marks_json(&marks));
+	text = json_dumps(doc, JSON_INDENT(1));
+	assert(text); /* its strings are UTF-8 */
+	rc = fs_write_atomic(home->var_fd, INITFILES_MARKS, text, strlen(text), 0600, err);
+	free(text);
+	json_decref(doc);
+	initdir_marks_clear(&marks);
+	return rc;
+}
+
+static int parse_marks(const struct buf *text, struct initdir_marks *out)
+{
+	json_t *doc = json_loadb(buf_text(text), text->len, JSON_REJECT_DUPLICATES, NULL), *files;
+	json_int_t version;
+	int rc = doc ? json_unpack(doc, "{s:I, s:o}", "version", &version, "files", &files) : -1;
+
+	if (rc == 0)
+		rc = version == MARKS_VERSION ? initdir_marks_parse(files, out) : -1;
+	json_decref(doc);
+	return rc;
+}
+
+int initfiles_compare(const struct home *home, const struct fileset *files, char **difference,
+		      struct err *err)
+{
+	struct initdir_marks loaded = {.known = false}, now;
+	struct buf text;
+	int rc;
+
+	buf_init(&text, LIMIT_SMALL_FILE);
+	rc = fs_read(home->var_fd, INITFILES_MARKS, &text, err);
+	if (rc == 0 && parse_marks(&text, &loaded) != 0)
+		rc = err_set(err, ERR_CORRUPT, "%s/" INITFILES_MARKS ": damaged", home->var);
+	buf_clear(&text);
+	if (rc != 0)
+		return rc;
+	initdir_mark(files, false, &now);
+	*difference = initdir_difference(&loaded, &now);
+	initdir_marks_clear(&loaded);
+	initdir_marks_clear(&now);
 	return 0;
 }

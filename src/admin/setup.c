@@ -194,79 +194,106 @@ static int make_source(const struct home *home, const struct fileset *files, con
 	return fs_sync(home->var_fd, "admin", err);
 }
 
-static int init_with(const struct home *home, const struct setup_options *options,
-		     const struct fileset *given, struct findings *findings, struct oid *first,
-		     struct err *err)
-{
-	struct identity *identity = NULL;
-	struct keyring *ring = NULL;
-	struct fileset files = {.count = 0};
-	char *host = NULL;
-	bool fresh = false;
-	int rc = find_identity(home, &identity, err);
+/* What a home is made of, in memory. */
+struct first {
+	struct identity *identity;
+	struct keyring *ring;
+	bool fresh; /* the secret is new */
+	struct fileset given; /* etc/init */
+	struct fileset files; /* of the first commit */
+	char *host;
+};
 
+static void first_clear(struct first *first)
+{
+	identity_free(first->identity);
+	keyring_free(first->ring);
+	initdir_clear(&first->given);
+	fileset_clear(&first->files);
+	free(first->host);
+}
+
+/* All that may be refused; nothing is written. */
+static int prepare(const struct home *home, const struct setup_options *options,
+		   struct first *first, struct findings *findings, struct err *err)
+{
+	int rc;
+
+	if (setup_done(home))
+		return err_set(err, ERR_REFUSED, "%s is set up already: see %s/" ADMIN_SOURCE,
+			       home->var, home->var);
+	rc = initdir_read(home, &first->given, err);
 	if (rc == 0)
-		rc = initfiles_check_cluster(given, identity, true, err);
+		rc = find_identity(home, &first->identity, err);
 	if (rc == 0)
-		rc = find_secret(home, &ring, &fresh, err);
-	if (rc == 0 && !identity)
-		identity = identity_new();
+		rc = initfiles_check_cluster(&first->given, first->identity, true, err);
 	if (rc == 0)
-		rc = first_files(home, options, given, identity, ring, &files, &host, findings, err);
+		rc = find_secret(home, &first->ring, &first->fresh, err);
+	if (rc == 0 && !first->identity)
+		first->identity = identity_new();
 	if (rc == 0)
-		rc = check_first_commit(&files, findings, err);
-	/* nothing was written until here */
-	if (rc == 0 && fresh)
-		rc = keyring_save(home, ring, err);
+		rc = first_files(home, options, &first->given, first->identity, first->ring,
+				 &first->files, &first->host, findings, err);
+	if (rc == 0)
+		rc = check_first_commit(&first->files, findings, err);
+	return rc;
+}
+
+static int make(const struct home *home, const struct first *first, struct oid *commit,
+		struct err *err)
+{
+	int rc = first->fresh ? keyring_save(home, first->ring, err) : 0;
+
 	if (rc == 0)
 		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
 	if (rc == 0)
-		rc = keep_identity(home, identity, err);
+		rc = keep_identity(home, first->identity, err);
 	if (rc == 0)
 		rc = make_releases(home, err);
 	if (rc == 0)
-		rc = signers_add(home, identity, host, err);
+		rc = signers_add(home, first->identity, first->host, err);
 	if (rc == 0)
-		rc = make_source(home, &files, host, first, err);
-	identity_free(identity);
-	keyring_free(ring);
-	fileset_clear(&files);
-	free(host);
+		rc = initfiles_remember(home, &first->given, err);
+	if (rc == 0)
+		rc = make_source(home, &first->files, first->host, commit, err);
 	return rc;
 }
 
 int setup_init(const struct home *home, const struct setup_options *options,
 	       struct findings *findings, struct oid *first, struct err *err)
 {
-	struct fileset given = {.count = 0};
+	struct first what = {.fresh = false};
 	struct oid made;
 	int rc;
 
 	assert(home->lock_fd >= 0);
-	if (setup_done(home))
-		return err_set(err, ERR_REFUSED, "%s is set up already: see %s/" ADMIN_SOURCE,
-			       home->var, home->var);
-	rc = initfiles_read(home, &given, err);
+	rc = prepare(home, options, &what, findings, err);
 	if (rc == 0)
-		rc = init_with(home, options, &given, findings, &made, err);
-	fileset_clear(&given);
+		rc = make(home, &what, &made, err);
+	first_clear(&what);
 	if (rc == 0 && first)
 		*first = made;
 	return rc;
 }
 
-/*
- * A cluster file in etc/init must be ours. What else is wrong there matters only at a first start.
- */
-static int check_initfiles(const struct home *home, const struct identity *identity,
-			   struct err *err)
+int setup_check(const struct home *home, const struct setup_options *options,
+		struct findings *findings, struct err *err)
+{
+	struct first what = {.fresh = false};
+	int rc = prepare(home, options, &what, findings, err);
+
+	first_clear(&what);
+	return rc;
+}
+
+int setup_check_init(const struct home *home, const struct identity *identity, struct err *err)
 {
 	struct fileset files = {.count = 0};
-	int rc = initfiles_read(home, &files, err);
+	int rc = initdir_read(home, &files, err);
 
 	if (rc == 0)
 		rc = initfiles_check_cluster(&files, identity, false, err);
-	fileset_clear(&files);
+	initdir_clear(&files);
 	return rc;
 }
 
@@ -323,7 +350,7 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 			why.code == ERR_GONE ? " (restore it from a backup: without it no node "
 					       "trusts this admin)"
 					     : "");
-	rc = check_initfiles(home, *identity, err);
+	rc = setup_check_init(home, *identity, err);
 	if (rc == 0)
 		rc = fs_remove_tree(home->var_fd, SOURCE_NEW, err);
 	if (rc == 0)

@@ -42,6 +42,16 @@ bool setup_done(const struct home *home);
 int setup_init(const struct home *home, const struct setup_options *options,
 	       struct findings *findings, struct oid *first, struct err *err);
 
+/* What setup_init would refuse; nothing is made, and the home need not be locked. */
+int setup_check(const struct home *home, const struct setup_options *options,
+		struct findings *findings, struct err *err);
+
+/*
+ * That a cluster file in etc/init is of IDENTITY. What else is wrong there matters only at a first
+ * start.
+ */
+int setup_check_init(const struct home *home, const struct identity *identity, struct err *err);
+
 /*
  * Opens a home that is set up: HOME is open and locked. Refuses when etc/init holds a cluster file
  * of another identity (and names both); GONE when it is not set up. Removes what a kill left in

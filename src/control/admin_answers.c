@@ -3,6 +3,7 @@
 
 #include "admin/show.h"
 #include "control/sealing.h"
+#include "core/text.h"
 
 #include <string.h>
 
@@ -24,6 +25,24 @@ json_t *admin_status(struct admin_answers *answers)
 	both = runtime_status(answers->runtime);
 	(void)json_object_set_new(both, "adminNode", admin); /* only out of memory */
 	return endpoints_add(answers->endpoints, both);
+}
+
+char *admin_line(const struct admin_answers *answers)
+{
+	const struct admin_state *state = answers->admin ? admin_state(answers->admin) : NULL;
+	char hex[OID_HEX_SIZE];
+
+	if (!state)
+		return text_copy("starting");
+	if (admin_failure(answers->admin))
+		return text_format("admin: publishing fails: %s", admin_failure(answers->admin));
+	if (state->has_refused)
+		return text_format("admin: %.12s is refused at %s: %s", oid_hex(&state->refused_source, hex),
+				   state->step, state->reason_count > 0 ? state->reasons[0] : "");
+	if (!state->has_published)
+		return text_copy("admin: nothing is published yet");
+	return text_format("admin: %.12s is published for %zu roles", oid_hex(&state->source, hex),
+			   state->role_count);
 }
 
 static void on_published(void *arg, const struct publication *publication, const struct err *err)

@@ -70,6 +70,10 @@ json_t *admin_status(struct admin_answers *answers);
 /* Of a node. */
 json_t *node_status(struct node_answers *answers);
 
+/* One line each, for the service manager; new strings. */
+char *admin_line(const struct admin_answers *answers);
+char *node_line(const struct node_answers *answers);
+
 /* Both fit struct server's calls; ARG is one of the above. */
 void admin_answer(void *arg, struct client *client, const json_t *request);
 void admin_client_gone(void *arg, struct client *client);

@@ -1,14 +1,16 @@
 /* A daemon, from start to stop: see daemon.h. */
 #include "control/daemon.h"
 
+#include "admin/reload.h"
 #include "admin/setup.h"
 #include "admin/show.h"
-#include "admin/trial.h"
 #include "control/answers.h"
 #include "control/client.h"
+#include "control/service.h"
 #include "control/walls.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/proc.h"
 #include "core/text.h"
 
@@ -28,6 +30,9 @@ struct daemon {
 	uv_signal_t signals[SIGNAL_COUNT];
 	bool signals_open;
 	bool stopping;
+	struct service *service;
+	bool started;
+	bool republishing; /* after SIGHUP */
 
 	struct identity *identity;
 	struct cluster cluster; /* where this admin is reached */
@@ -45,6 +50,9 @@ static void daemon_stop(struct daemon *daemon)
 	if (daemon->stopping)
 		return;
 	daemon->stopping = true;
+	uv_stop(&daemon->loop);
+	service_stop(daemon->service);
+	daemon->service = NULL;
 	server_stop(daemon->admin_server);
 	server_stop(daemon->node_server);
 	daemon->admin.endpoints = daemon->node.endpoints = NULL;
@@ -61,16 +69,34 @@ static void daemon_stop(struct daemon *daemon)
 		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
 
+static void on_republished(void *arg, const struct publication *publication, const struct err *err)
+{
+	struct daemon *daemon = arg;
+
+	(void)publication; /* whoever is concerned was told */
+	(void)err;
+	daemon->republishing = false;
+	service_changed(daemon->service);
+}
+
+static void reload(struct daemon *daemon)
+{
+	log_notice("daemon", "", "what was refused is tried again");
+	service_reloading(daemon->service);
+	if (daemon->admin.admin) {
+		daemon->republishing = true;
+		admin_publish(daemon->admin.admin, NULL, on_republished, daemon);
+	}
+	if (daemon->node.runtime)
+		runtime_reload(daemon->node.runtime);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct daemon *daemon = handle->data;
 
 	if (number == SIGHUP) {
-		log_notice("daemon", "", "what was refused is tried again");
-		if (daemon->admin.admin)
-			admin_publish(daemon->admin.admin, NULL, NULL, daemon);
-		if (daemon->node.runtime)
-			runtime_reload(daemon->node.runtime);
+		reload(daemon);
 		return;
 	}
 	log_notice("daemon", "", "stopping on signal %d", number);
@@ -100,6 +126,7 @@ static void on_published(void *arg, const struct publication *publication)
 		serve_published(daemon->admin.serve, publication);
 	key_go_on(&daemon->admin);
 	admin_changed(&daemon->admin);
+	service_changed(daemon->service);
 }
 
 static void on_nodes_changed(void *arg)
@@ -107,22 +134,50 @@ static void on_nodes_changed(void *arg)
 	admin_changed(&((struct daemon *)arg)->admin);
 }
 
-static int admin_open(struct daemon *daemon, struct err *err)
+static int open_fresh(struct daemon *daemon, struct err *err)
 {
 	const struct setup_options fresh = {.host = NULL};
 	struct findings findings = {0};
+	int rc = setup_init(daemon->home, &fresh, &findings, NULL, err);
 
-	if (!setup_done(daemon->home)) {
-		int rc = setup_init(daemon->home, &fresh, &findings, NULL, err);
-
-		for (size_t i = 0; i < findings.count; i++)
-			log_error("setup", "", "%s", findings.lines[i]);
-		findings_clear(&findings);
-		if (rc != 0)
-			return -1;
+	for (size_t i = 0; i < findings.count; i++)
+		log_error("setup", "", "%s", findings.lines[i]);
+	findings_clear(&findings);
+	if (rc == 0)
 		log_notice("setup", daemon->home->var, "set up a new admin home");
-	}
-	return setup_open(daemon->home, &daemon->identity, err);
+	return rc;
+}
+
+static int force_reload(struct daemon *daemon, struct err *err)
+{
+	struct findings findings = {0};
+	char hex[OID_HEX_SIZE];
+	struct oid commit;
+	bool changed;
+	int rc = reload_init(daemon->home, daemon->identity, true, &findings, &changed, &commit, err);
+
+	for (size_t i = 0; i < findings.count; i++)
+		log_error("setup", "", "%s", findings.lines[i]);
+	findings_clear(&findings);
+	if (rc == 0 && changed)
+		log_notice("setup", "main", "%.12s has what etc/init holds, read again", oid_hex(&commit, hex));
+	else if (rc == 0)
+		log_notice("setup", "main", "has what etc/init holds already");
+	return rc;
+}
+
+static int admin_open(struct daemon *daemon, struct err *err)
+{
+	bool fresh = !setup_done(daemon->home);
+
+	if (fresh && open_fresh(daemon, err) != 0)
+		return -1;
+	if (setup_open(daemon->home, &daemon->identity, err) != 0)
+		return -1;
+	if (daemon->options->force_reload && !fresh)
+		return force_reload(daemon, err);
+	reload_compare(daemon->home);
+	return 0;
 }
 
 static int admin_half(struct daemon *daemon, struct err *err)
@@ -179,6 +234,7 @@ static void on_node_changed(void *arg)
 	struct daemon *daemon = arg;
 
 	node_changed(&daemon->node);
+	service_changed(daemon->service);
 }
 
 static int node_half(struct daemon *daemon, struct err *err)
@@ -231,6 +287,38 @@ static int status_half(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+/* A start or a reload is over. */
+static bool is_ready(void *arg)
+{
+	const struct daemon *daemon = arg;
+	const struct runtime *runtime = daemon->node.runtime;
+
+	if (!daemon->started || daemon->republishing)
+		return false;
+	return !runtime || (!runtime_reloading(runtime) && runtime_settled(runtime));
+}
+
+static char *status_line(void *arg)
+{
+	struct daemon *daemon = arg;
+	char *admin, *node, *both;
+
+	if (!daemon->started)
+		return text_copy("starting");
+	if (!daemon->options->admin)
+		return node_line(&daemon->node);
+	admin = admin_line(&daemon->admin);
+	if (!daemon->options->role)
+		return admin;
+	node = node_line(&daemon->node);
+	both = text_format("%s; %s", admin, node);
+	free(admin);
+	free(node);
+	return both;
+}
+
+static const struct service_calls service_calls = {.ready = is_ready, .status = status_line};
+
 static int daemon_start(struct daemon *daemon, struct err *err)
 {
 	if (proc_start(&daemon->proc, err) != 0)
@@ -243,6 +331,7 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 	if (daemon->options->admin && admin_open(daemon, err) != 0)
 		return -1;
 	open_signals(daemon);
+	daemon->service = service_start(&daemon->loop, &service_calls, daemon);
 	if (proc_attach(daemon->proc, &daemon->loop, err) != 0)
 		return -1;
 	if (daemon->options->admin && admin_half(daemon, err) != 0)
@@ -252,50 +341,36 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 	return status_half(daemon, err);
 }
 
-int daemon_check_admin(struct home *home, char **verdict, struct err *err)
+int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers, struct err *err)
 {
-	struct identity *identity = NULL;
-	struct fileset files = {0};
-	struct trial trial = {.role_count = 0};
+	struct daemon *daemon = mem_new(1, sizeof(*daemon));
 	int rc;
 
-	if (!setup_done(home)) {
-		*verdict = text_format("%s would be set up as a new admin home", home->var);
-		return 0;
-	}
-	rc = identity_load(home->var_fd, ADMIN_KEY, &identity, err);
-	if (rc == 0)
-		rc = trial_files(home, "main", &files, err);
-	if (rc == 0)
-		rc = trial_run(home, identity, &files, TRIAL_ALLOW_SHRINK, &trial, err);
-	if (rc == 0 && trial.findings.count > 0)
-		rc = err_set(err, ERR_REFUSED, "main does not pass the checks: %s", trial.findings.lines[0]);
-	if (rc == 0)
-		*verdict = text_format("the admin would publish main for %zu roles", trial.role_count);
-	trial_clear(&trial);
-	fileset_clear(&files);
-	identity_free(identity);
-	return rc;
-}
-
-int daemon_run(struct home *home, const struct daemon_options *options, struct err *err)
-{
-	struct daemon daemon = {.home = home, .options = options};
-	int rc;
-
-	daemon.admin.waiters.version = daemon.node.waiters.version = 1;
-	if (uv_loop_init(&daemon.loop) != 0)
+	*daemon = (struct daemon){.home = home, .options = options};
+	daemon->admin.waiters.version = daemon->node.waiters.version = 1;
+	*lingers = false;
+	if (uv_loop_init(&daemon->loop) != 0) {
+		free(daemon);
 		return err_set(err, ERR_RETRY, "the event loop cannot be made");
-	rc = daemon_start(&daemon, err);
-	if (rc != 0)
-		daemon_stop(&daemon);
-	(void)uv_run(&daemon.loop, UV_RUN_DEFAULT); /* until nothing is left */
-	(void)uv_loop_close(&daemon.loop);	    /* busy only when something leaked */
-	waiters_clear(&daemon.admin.waiters);
-	waiters_clear(&daemon.node.waiters);
-	if (daemon.cluster.host)
-		cluster_clear(&daemon.cluster);
-	identity_free(daemon.identity);
+	}
+	rc = daemon_start(daemon, err);
+	if (rc != 0) {
+		daemon_stop(daemon);
+	} else {
+		daemon->started = true;
+		service_changed(daemon->service);
+		(void)uv_run(&daemon->loop, UV_RUN_DEFAULT); /* until it is stopped */
+	}
+	*lingers = !loop_run_out(&daemon->loop);
+	waiters_clear(&daemon->admin.waiters);
+	waiters_clear(&daemon->node.waiters);
+	if (daemon->cluster.host)
+		cluster_clear(&daemon->cluster);
+	identity_free(daemon->identity);
 	home_unlock(home);
+	if (*lingers)
+		return rc; /* a thread still has the loop */
+	(void)uv_loop_close(&daemon->loop); /* busy only when something leaked */
+	free(daemon);
 	return rc;
 }

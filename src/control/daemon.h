@@ -16,10 +16,13 @@ struct daemon_options {
 	const char *plain_group; /* who may read the plain copy besides this user, or NULL */
 };
 
-/* Runs until a signal ends it; HOME is open. 0 for a clean stop, -1 when it could not start. */
-int daemon_run(struct home *home, const struct daemon_options *options, struct err *err);
+/*
+ * Runs until a signal ends it; HOME is open. 0 for a clean stop, -1 when it could not start. LINGERS: a name lookup hangs, and
+ * the process is to end by _exit (see loop_run_out).
+ */
+int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers, struct err *err);
 
-/* What a start of the admin would find: keys, repositories, the newest configuration. A sentence for people in VERDICT (free). */
-int daemon_check_admin(struct home *home, char **verdict, struct err *err);
+/* What a start would find, without making or changing anything. A sentence for people in VERDICT (free). */
+int daemon_check(struct home *home, const struct daemon_options *options, char **verdict, struct err *err);
 
 #endif

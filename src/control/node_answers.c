@@ -1,6 +1,9 @@
 /* What a node's control socket answers: status, log, rollback, resume. */
 #include "control/answers.h"
 
+#include "core/text.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 json_t *node_status(struct node_answers *answers)
@@ -35,6 +38,30 @@ static void answer_rollback(struct runtime *runtime, struct client *client, cons
 		client_refuse(client, ERR_CORRUPT, "the request names no revision");
 	else
 		runtime_rollback(runtime, rev, reason ? reason : "", on_done, client);
+}
+
+char *node_line(const struct node_answers *answers)
+{
+	json_t *status, *rejected;
+	const char *release;
+	char *text, *line;
+
+	if (!answers->runtime)
+		return text_copy("starting");
+	status = runtime_status(answers->runtime);
+	release = json_string_value(json_object_get(status, "transactionId"));
+	rejected = json_object_get(status, "rejected");
+	text = release ? text_format(" sequence %lld (%.12s)",
+				     (long long)json_integer_value(json_object_get(status, "sequence")), release)
+		       : text_copy(" no release yet");
+	line = text_format("node of role %s: %s,%s%s%s%s", json_string_value(json_object_get(status, "role")),
+			   json_string_value(json_object_get(status, "nodeState")), text,
+			   json_is_object(json_object_get(status, "held")) ? "; held" : "",
+			   json_is_object(rejected) ? "; newest release rejected: " : "",
+			   json_is_object(rejected) ? json_string_value(json_object_get(rejected, "reason")) : "");
+	free(text);
+	json_decref(status);
+	return line;
 }
 
 void node_answer(void *arg, struct client *client, const json_t *request)

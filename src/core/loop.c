@@ -14,6 +14,8 @@ struct job {
 	void *arg;
 };
 
+static size_t jobs; /* not done: of the one loop, and touched by it alone */
+
 static void on_work(uv_work_t *request)
 {
 	struct job *job = request->data;
@@ -29,6 +31,7 @@ static void on_done(uv_work_t *request, int status)
 
 	(void)status; /* nothing cancels a job */
 	free(job);
+	jobs--;
 	done(arg);
 }
 
@@ -41,6 +44,26 @@ void loop_work(uv_loop_t *loop, void (*work)(void *arg), void (*done)(void *arg)
 	job->request.data = job;
 	rc = uv_queue_work(loop, &job->request, on_work, on_done);
 	assert(rc == 0); /* fails only without a function */
+	jobs++;
+}
+
+static void on_handle(uv_handle_t *handle, void *arg)
+{
+	(void)handle;
+	++*(size_t *)arg;
+}
+
+bool loop_run_out(uv_loop_t *loop)
+{
+	while (uv_loop_alive(loop)) {
+		size_t handles = 0;
+
+		uv_walk(loop, on_handle, &handles);
+		if (handles == 0 && jobs == 0)
+			return false;
+		(void)uv_run(loop, UV_RUN_ONCE); /* that something is left is asked above */
+	}
+	return true;
 }
 
 uint64_t loop_now(void)

@@ -2,6 +2,7 @@
 #ifndef MUSTER_CORE_LOOP_H
 #define MUSTER_CORE_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -10,6 +11,13 @@
  * always does. WORK must touch nothing that the loop touches.
  */
 void loop_work(uv_loop_t *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+
+/*
+ * Runs LOOP, whose handles are being closed, until nothing is left: true. False: all is done but name lookups (uv_getaddrinfo),
+ * which cannot be cancelled while the system's resolver waits, possibly for minutes. LOOP must then stay where it is, and the
+ * process is to end by _exit: exit() waits for libuv's threads.
+ */
+bool loop_run_out(uv_loop_t *loop);
 
 /* Milliseconds of a clock that never jumps. */
 uint64_t loop_now(void);
