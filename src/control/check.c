@@ -97,7 +97,7 @@ static int check_own_node(struct home *home, const struct daemon_options *option
 	struct keystore *keystore = keystore_for(identity, options->role);
 	struct cluster own = {.host = (char[]){"127.0.0.1"}}, where;
 	struct buf text;
-	int rc = show_cluster(home, &where, err);
+	int rc = show_cluster(home, &where, NULL, err);
 
 	buf_init(&text, LIMIT_SMALL_FILE);
 	keystore_format(keystore, &text);
