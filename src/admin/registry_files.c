@@ -539,7 +539,7 @@ int registry_open(uv_loop_t *loop, const struct home *home, void (*changed)(void
 	int folder, fresh;
 
 	if (fs_remove_tree(home->var_fd, FRESH, err) != 0 || fs_make_dirs(home->var_fd, FRESH, 0700, err) != 0 ||
-	    fs_make_dirs(home->var_fd, FOLDER, 0700, err) != 0 ||
+	    fs_keep_dirs(home->var_fd, FOLDER, 0700, err) != 0 ||
 	    fs_open_dir(home->var_fd, FOLDER, &folder, err) != 0)
 		return -1;
 	if (fs_open_dir(home->var_fd, FRESH, &fresh, err) != 0) {

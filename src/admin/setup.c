@@ -245,7 +245,7 @@ static int make(const struct home *home, const struct first *first, struct oid *
 	int rc = first->fresh ? keyring_save(home, first->ring, err) : 0;
 
 	if (rc == 0)
-		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
+		rc = fs_keep_dirs(home->var_fd, "admin", 0700, err);
 	if (rc == 0)
 		rc = keep_identity(home, first->identity, err);
 	if (rc == 0)

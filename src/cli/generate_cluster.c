@@ -109,7 +109,7 @@ static int identity_of_home(struct home *home, const struct generate_cluster *wh
 	if (rc == 0 && what->change != KEYS_NONE)
 		rc = cluster_keys_change(home, what->change, &out->change, err);
 	if (rc == 0 && what->change == KEYS_NONE)
-		rc = fs_make_dirs(home->var_fd, "admin", 0700, err);
+		rc = fs_keep_dirs(home->var_fd, "admin", 0700, err);
 	if (rc == 0)
 		rc = load_or_make(home->var_fd, ADMIN_KEY, identity, &out->made, err);
 	if (rc == 0)

@@ -27,7 +27,34 @@ int fs_open_dir(int dirfd, const char *path, int *fd, struct err *err)
 	return 0;
 }
 
-int fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
+/* The folder part of PATH ("." if none), a new string. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return text_copy(".");
+	return slash == path ? text_copy("/") : text_copy_n(path, (size_t)(slash - path));
+}
+
+static int make_dir(int dirfd, const char *path, mode_t mode, bool keep, struct err *err)
+{
+	char *folder, *itself;
+	int rc;
+
+	if (mkdirat(dirfd, path, mode) != 0)
+		return errno == EEXIST ? 0 : err_sys(err, "%s", path);
+	if (!keep)
+		return 0;
+	folder = folder_of(path);
+	itself = text_format("%s/.", folder); /* also where a link leads there */
+	rc = fs_sync(dirfd, itself, err);
+	free(itself);
+	free(folder);
+	return rc;
+}
+
+static int make_dirs(int dirfd, const char *path, mode_t mode, bool keep, struct err *err)
 {
 	char *copy = text_copy(path);
 	int rc = 0;
@@ -38,14 +65,23 @@ int fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
 		if (old != '/' && old != '\0')
 			continue;
 		*p = '\0';
-		if (mkdirat(dirfd, copy, mode) != 0 && errno != EEXIST)
-			rc = err_sys(err, "%s", copy);
+		rc = make_dir(dirfd, copy, mode, keep, err);
 		*p = old;
 		if (!old)
 			break;
 	}
 	free(copy);
 	return rc;
+}
+
+int fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
+{
+	return make_dirs(dirfd, path, mode, false, err);
+}
+
+int fs_keep_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
+{
+	return make_dirs(dirfd, path, mode, true, err);
 }
 
 static int read_fd(int fd, const char *path, struct buf *out, struct err *err)
@@ -164,16 +200,6 @@ int fs_sync(int dirfd, const char *path, struct err *err)
 		rc = err_sys(err, "sync %s", path);
 	(void)close(fd); /* synced above */
 	return rc;
-}
-
-/* The folder part of PATH ("." if none), a new string. */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!slash)
-		return text_copy(".");
-	return slash == path ? text_copy("/") : text_copy_n(path, (size_t)(slash - path));
 }
 
 /* A name beside PATH that no one else has, a new string. */

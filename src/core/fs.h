@@ -16,6 +16,8 @@
 int fs_open_dir(int dirfd, const char *path, int *fd, struct err *err);
 /* Makes a folder and those above it; fine if they are there. */
 int fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err);
+/* The same, durably: the name of each one that is new survives a power cut. */
+int fs_keep_dirs(int dirfd, const char *path, mode_t mode, struct err *err);
 /* Appends a regular file's bytes to OUT; REFUSED when larger than OUT takes, GONE when not there. */
 int fs_read(int dirfd, const char *path, struct buf *out, struct err *err);
 /* The same through symbolic links, for etc/ (mounted secrets are links). */

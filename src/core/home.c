@@ -46,7 +46,7 @@ int home_init(struct home *home, const char *home_option, struct err *err)
 
 static int open_one(const char *path, bool make, mode_t mode, int *fd, struct err *err)
 {
-	if (make && fs_make_dirs(AT_FDCWD, path, mode, err) != 0)
+	if (make && fs_keep_dirs(AT_FDCWD, path, mode, err) != 0)
 		return -1;
 	return fs_open_dir(AT_FDCWD, path, fd, err);
 }

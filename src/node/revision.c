@@ -72,7 +72,7 @@ static int write_folder(int revisions, const char *name, const struct fileset *f
 int revision_write(const struct home *home, const char *name, const struct fileset *files, const void *raw,
 		   size_t raw_size, struct err *err)
 {
-	int revisions = -1, rc = fs_make_dirs(home->var_fd, REVISIONS, 0700, err);
+	int revisions = -1, rc = fs_keep_dirs(home->var_fd, REVISIONS, 0700, err);
 
 	if (rc == 0)
 		rc = fs_open_dir(home->var_fd, REVISIONS, &revisions, err);

@@ -162,7 +162,7 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 {
 	char *text = node_state_format(&start->state);
 	struct err left;
-	int rc = fs_make_dirs(home->var_fd, "node", 0700, err);
+	int rc = fs_keep_dirs(home->var_fd, "node", 0700, err);
 
 	if (rc == 0 && start->anew)
 		rc = begin_anew(home, err);

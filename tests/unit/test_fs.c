@@ -38,7 +38,9 @@ static void writes_replace(void **state)
 	assert_int_equal(fstatat(VAR, "a/b", &st, 0), 0);
 	assert_int_equal(st.st_mode & 0777, 0640);
 	/* a folder in its place: refused, and nothing is left beside it */
-	must(fs_make_dirs(VAR, "a/c/d", 0700, err));
+	must(fs_keep_dirs(VAR, "a/c/d", 0700, err));
+	must(fs_keep_dirs(VAR, "a/c/d", 0700, err)); /* fine if they are there */
+	must_fail(fs_keep_dirs(VAR, "a/b/x", 0700, err), ERR_NONE, "a/b/x");
 	must_fail(fs_write_atomic(VAR, "a/c", "x", 1, 0600, err), ERR_NONE, "a/c");
 	assert_int_equal(entries(p, "a"), 2);
 	must_fail(fs_write_atomic(VAR, "none/b", "x", 1, 0600, err), ERR_GONE, "none/b");
