@@ -122,8 +122,11 @@ static int write_settings(int dirfd, const char *repo, const char *command, stru
 {
 	char *clean = text_format("%s filter %%f", command), *quoted = gitconfig_quote(clean);
 	char *path = text_format("%s/config", repo);
-	/* a push into main goes into the work tree too, unless that is being edited */
-	char *lines = text_format("[receive]\n\tdenyCurrentBranch = updateInstead\n"
+	/*
+	 * git does not sync commits and branches by itself, and a release must not outlive the commit it was made from: main would
+	 * seem rewound after a power cut; a push into main goes into the work tree too, unless that is being edited
+	 */
+	char *lines = text_format("[core]\n\tfsync = added,reference\n[receive]\n\tdenyCurrentBranch = updateInstead\n"
 				  "[filter \"muster\"]\n\tclean = %s\n\tsmudge = cat\n"
 				  "\trequired = true\n",
 				  quoted);

@@ -320,8 +320,8 @@ static int open_releases(const struct home *home, struct err *err)
 	return rc == 0 ? signers_configure(home, err) : rc;
 }
 
-/* What a command that was killed left; plain git would be refused until the next one. */
-static int clean_source(const struct home *home, struct err *err)
+/* What a command that was killed left, or a power cut; plain git would be refused until the next one. */
+static int open_source(const struct home *home, struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
 	struct repo *repo = NULL;
@@ -329,9 +329,11 @@ static int clean_source(const struct home *home, struct err *err)
 
 	if (rc == 0)
 		rc = source_clean(repo, err);
+	if (rc == 0)
+		rc = source_mend(repo, err);
 	repo_free(repo);
 	free(path);
-	return rc;
+	return rc == 0 ? hooks_write(home, home->var_fd, ADMIN_SOURCE "/.git", err) : rc;
 }
 
 int setup_open(const struct home *home, struct identity **identity, struct err *err)
@@ -356,9 +358,7 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 	if (rc == 0)
 		rc = open_releases(home, err);
 	if (rc == 0)
-		rc = clean_source(home, err);
-	if (rc == 0)
-		rc = hooks_write(home, home->var_fd, ADMIN_SOURCE "/.git", err);
+		rc = open_source(home, err);
 	if (rc != 0) {
 		identity_free(*identity);
 		*identity = NULL;

@@ -316,6 +316,11 @@ static int sync_below(struct repo *repo, const char *folder, struct err *err)
 	return rc;
 }
 
+int repo_sync_objects(struct repo *repo, struct err *err)
+{
+	return sync_below(repo, "objects", err);
+}
+
 int repo_ref_set(struct repo *repo, const char *ref, const struct oid *old, const struct oid *new,
 		 struct err *err)
 {

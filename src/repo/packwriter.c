@@ -4,17 +4,14 @@
  */
 #include "repo/pack.h"
 
-#include "core/fs.h"
 #include "core/limits.h"
 #include "core/text.h"
 #include "repo/object.h"
 
 #include <git2/sys/odb_backend.h>
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	BACKEND_PRIORITY = 999, /* before packs (2) and loose objects (1) */
@@ -237,19 +234,11 @@ static int write_pack(struct pack_writer *w)
 
 int pack_writer_finish(struct pack_writer *w, struct err *err)
 {
-	int fd, rc = w->count ? write_pack(w) : 0;
+	int rc = w->count ? write_pack(w) : 0;
 
 	if (rc != 0)
 		return git_err(err, rc, "pack");
-	if (!w->spilled)
-		return 0;
-	/* the folders of loose objects may be new, and libgit2 does not sync the one they are in */
-	rc = fs_open_dir(AT_FDCWD, git_repository_commondir(repo_git2(w->repo)), &fd, err);
-	if (rc != 0)
-		return rc;
-	rc = fs_sync(fd, "objects", err);
-	(void)close(fd); /* only a folder */
-	return rc;
+	return w->spilled ? repo_sync_objects(w->repo, err) : 0;
 }
 
 void pack_writer_free(struct pack_writer *w)

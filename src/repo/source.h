@@ -76,6 +76,11 @@ int source_same(struct repo *repo, const struct oid *a, const struct oid *b, boo
 
 /* Removes the lock files that a command of ours left when it was killed, and no one else's. */
 int source_clean(struct repo *repo, struct err *err);
+/*
+ * An index that cannot be read, or is gone, is made anew from HEAD and told: neither git nor libgit2 syncs it, so that a power cut
+ * may leave it empty. The functions above and below do it by themselves; this is for those who want stock git to work there.
+ */
+int source_mend(struct repo *repo, struct err *err);
 /* Whether the work tree or the index differs from HEAD (what .gitignore names does not count). */
 int source_changed(struct repo *repo, bool *out, struct err *err);
 /*

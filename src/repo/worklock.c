@@ -188,7 +188,7 @@ int work_lock_take(struct work_lock *lock, struct repo *repo, const char *ref, s
 	if (rc == 0)
 		rc = link_lock(lock, "index", &lock->locks[0], err);
 	if (rc == 0 && ref)
-		rc = fs_make_dirs(lock->dir, dirname(folder), 0777, err);
+		rc = fs_keep_dirs(lock->dir, dirname(folder), 0777, err);
 	if (rc == 0 && ref)
 		rc = link_lock(lock, ref, &lock->locks[1], err);
 	if (rc == 0)
@@ -238,6 +238,8 @@ int source_clean(struct repo *repo, struct err *err)
 
 int work_lock_put_index(struct work_lock *lock, struct err *err)
 {
+	if (fs_sync(lock->dir, OUR_INDEX, err) != 0) /* libgit2 does not */
+		return -1;
 	if (renameat(lock->dir, OUR_INDEX, lock->dir, "index") != 0)
 		return err_sys(err, "%sindex", repo_path(lock->repo));
 	return fs_sync(lock->dir, ".", err);
@@ -290,6 +292,8 @@ int work_lock_move_ref(struct work_lock *lock, const struct oid *old, const stru
 	char *folder = text_copy(lock->ref);
 	int rc = ref_is_at(lock->repo, lock->ref, old, err);
 
+	if (rc == 0)
+		rc = repo_sync_objects(lock->repo, err);
 	if (rc == 0)
 		rc = fs_write_new(lock->dir, OUR_REF, line, strlen(line), 0644, err);
 	if (rc == 0 && renameat(lock->dir, OUR_REF, lock->dir, lock->ref) != 0)

@@ -3,11 +3,13 @@
 
 #include "core/fs.h"
 #include "core/limits.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "repo/object.h"
 #include "repo/release.h"
 #include "repo/worklock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,12 +97,86 @@ static int place_commit(struct repo *repo, struct work_lock *lock, const struct 
 	return rc;
 }
 
+/* The index holds the files of HEAD, in memory only. */
+static int index_reset(struct repo *repo, git_index *index, const struct place *place,
+		       struct err *err)
+{
+	git_oid id = oid_to_git(&place->tree);
+	git_tree *tree = NULL;
+	int rc;
+
+	if (!place->born)
+		return git_index_clear(index) == 0 ? 0 : git_err(err, -1, "index");
+	rc = git_tree_lookup(&tree, repo_git2(repo), &id);
+	if (rc == 0)
+		rc = git_index_read_tree(index, tree);
+	git_tree_free(tree);
+	return rc == 0 ? 0 : git_err(err, rc, "index");
+}
+
+/* Whether the index can be read. One that is not there is fine while there is no commit. */
+static bool index_is_sound(struct repo *repo, const char *path, bool born)
+{
+	git_index *index = NULL;
+	/* libgit2 takes an empty file for one that vanished while it was read */
+	bool sound = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0
+			     ? !born
+			     : git_repository_index(&index, repo_git2(repo)) == 0 &&
+				       git_index_read(index, 1) == 0;
+
+	git_index_free(index);
+	return sound;
+}
+
+/* Where there is none. */
+static int index_make(struct repo *repo, const struct place *place, struct err *err)
+{
+	struct work_lock lock;
+	int rc = work_lock_take(&lock, repo, NULL, err);
+
+	if (rc != 0)
+		return rc;
+	rc = index_reset(repo, lock.index, place, err);
+	if (rc == 0 && (rc = git_index_write(lock.index)) != 0)
+		(void)git_err(err, rc, "index");
+	if (rc == 0)
+		rc = work_lock_put_index(&lock, err);
+	work_lock_release(&lock);
+	return rc == 0 ? 0 : -1;
+}
+
+int source_mend(struct repo *repo, struct err *err)
+{
+	const struct source_commit on_any = {.branch = NULL};
+	char *path = text_format("%sindex", repo_path(repo));
+	struct place place = {0};
+	struct err why = {.code = ERR_NONE};
+	int rc = 0;
+
+	/* a HEAD that is no branch is for whoever is at work there */
+	if (place_find(repo, &on_any, &place, &why) != 0 || index_is_sound(repo, path, place.born))
+		goto out;
+	if (unlink(path) != 0 && errno != ENOENT)
+		rc = err_sys(err, "%s", path);
+	else
+		rc = index_make(repo, &place, err);
+	if (rc == 0)
+		log_warning("load", path, "was damaged, and is made anew from the last commit");
+out:
+	free(place.ref);
+	free(path);
+	return rc;
+}
+
 /* The index of the repository, as it is on the disk now. */
 static int index_open(struct repo *repo, git_index **out, struct err *err)
 {
 	git_index *index = NULL;
-	int rc = git_repository_index(&index, repo_git2(repo));
+	int rc;
 
+	if (source_mend(repo, err) != 0)
+		return -1;
+	rc = git_repository_index(&index, repo_git2(repo));
 	if (rc == 0)
 		rc = git_index_read(index, 1);
 	if (rc != 0) {
@@ -160,23 +236,6 @@ static int index_add(git_index *index, const struct source_commit *commit, struc
 	if (rc == GIT_EUSER)
 		return -1;
 	return rc == 0 ? 0 : git_err(err, rc, "work tree");
-}
-
-/* The index holds the files of HEAD, in memory only. */
-static int index_reset(struct repo *repo, git_index *index, const struct place *place,
-		       struct err *err)
-{
-	git_oid id = oid_to_git(&place->tree);
-	git_tree *tree = NULL;
-	int rc;
-
-	if (!place->born)
-		return git_index_clear(index) == 0 ? 0 : git_err(err, -1, "index");
-	rc = git_tree_lookup(&tree, repo_git2(repo), &id);
-	if (rc == 0)
-		rc = git_index_read_tree(index, tree);
-	git_tree_free(tree);
-	return rc == 0 ? 0 : git_err(err, rc, "index");
 }
 
 /* Whether git knows NAME, a file or a folder that holds one. */
@@ -248,8 +307,12 @@ static int stage(struct repo *repo, struct work_lock *lock, const struct place *
 		if (rc == 0 && index_add(index, commit, err) != 0)
 			return -1;
 	}
-	if (rc == 0)
-		rc = git_index_write(index);
+	if (rc != 0)
+		return git_err(err, rc, "index");
+	/* the index says which trees and files are among the objects, and later that is believed */
+	if (repo_sync_objects(repo, err) != 0)
+		return -1;
+	rc = git_index_write(index);
 	if (rc != 0)
 		return git_err(err, rc, "index");
 	*tree = oid_from_git(&id);
@@ -285,7 +348,8 @@ int source_commit(struct repo *repo, const struct source_commit *commit, bool *c
 	struct place place;
 	int rc;
 
-	if (check_state(repo, err) != 0 || place_find(repo, commit, &place, err) != 0)
+	if (check_state(repo, err) != 0 || source_mend(repo, err) != 0 ||
+	    place_find(repo, commit, &place, err) != 0)
 		return -1;
 	if (place.born)
 		before = place.tree;
@@ -344,8 +408,11 @@ static int differs(struct repo *repo, unsigned flags, bool *out, struct err *err
 {
 	git_status_options options;
 	git_status_list *list;
-	int rc = git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION);
+	int rc;
 
+	if (source_mend(repo, err) != 0)
+		return -1;
+	rc = git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION);
 	options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
 	options.flags = flags | GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
 	if (rc == 0)

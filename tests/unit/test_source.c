@@ -778,6 +778,68 @@ static void source_to_release(void **state)
 	buf_clear(&raw);
 }
 
+/* git does not sync its index, so that a power cut leaves it empty, cut off, or gone. */
+static void a_damaged_index_is_made_anew(void **state)
+{
+	static const char *const damages[] = {": > .git/index", "rm .git/index",
+					      "truncate -s 40 .git/index",
+					      "printf XXXX | dd of=.git/index bs=1 seek=20 "
+					      "conv=notrunc status=none"};
+	struct work *w = *state;
+
+	need("git");
+	sh(w->path, "mkdir d && echo 1 > a && echo 2 > d/b");
+	(void)commit_all(w, "one");
+	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+		const char *path = "a";
+		struct source_commit commit = {
+			.who = &w->who, .message = "a", .paths = &path, .path_count = 1};
+		struct fileset files = {0};
+		bool changed = false;
+		struct oid oid;
+
+		sh(w->path, damages[i]);
+		must(source_mend(w->repo, err));
+		expect_clean(w);
+		/* by whatever looks first */
+		sh(w->path, damages[i]);
+		expect_clean(w);
+		sh(w->path, damages[i]);
+		must(source_read(w->repo, &files, err));
+		assert_int_equal(files.count, 2);
+		fileset_clear(&files);
+		/* what is not asked for stays as it was */
+		sh(w->path, "echo more >> a && echo more >> d/b");
+		sh(w->path, damages[i]);
+		must(source_commit(w->repo, &commit, &changed, &oid, err));
+		assert_true(changed);
+		expect_answer(w->path, "git status --porcelain", " M d/b");
+		sh(w->path, "git checkout -q d/b");
+		expect_clean(w);
+	}
+}
+
+static void an_index_that_is_not_mended(void **state)
+{
+	struct work *w = *state;
+
+	need("git");
+	must(source_mend(w->repo, err)); /* no commit, no index: nothing is wrong */
+	expect_answer(w->path, "test -e .git/index || echo none", "none");
+	sh(w->path, "echo 1 > a");
+	(void)commit_all(w, "one");
+	/* what is staged is not touched */
+	sh(w->path, "echo 2 > a && git add a && echo 3 > a && cp .git/index before");
+	must(source_mend(w->repo, err));
+	sh(w->path, "cmp before .git/index && rm before");
+	/* git is at work in it */
+	sh(w->path, ": > .git/index && : > .git/index.lock");
+	must_fail(source_mend(w->repo, err), ERR_RETRY, "lock");
+	sh(w->path, "rm .git/index.lock");
+	must(source_mend(w->repo, err));
+	expect_answer(w->path, "git status --porcelain", " M a");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -805,6 +867,8 @@ int main(void)
 		work_test(ranges_of_merges_and_authors),
 		work_test(ranges_in_order),
 		work_test(source_to_release),
+		work_test(a_damaged_index_is_made_anew),
+		work_test(an_index_that_is_not_mended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
