@@ -1,0 +1,33 @@
+#!/bin/bash
+# `make check-long`: the crash tests at every point, not at a sample of them, all at once. Each writes a log beside the build's
+# tests; the summary says how many points were tried, and the exit code is 1 when any failed. Its arguments are the scripts.
+set -u
+
+logs=${MUSTER_BIN:?}/tests/crash
+mkdir -p "$logs"
+export STEP=1 FIRST=1 FAULTS=${FAULTS:-1000}
+declare -A pids=()
+code=0
+
+for script; do
+	name=$(basename "$script" .sh)
+	echo "== $name: $logs/$name.long.log"
+	(
+		begun=$SECONDS
+		bash "$script" >"$logs/$name.long.log" 2>&1
+		result=$?
+		echo "exit $result after $((SECONDS - begun)) s" >>"$logs/$name.long.log"
+		exit "$result"
+	) &
+	pids[$name]=$!
+done
+for name in "${!pids[@]}"; do
+	wait "${pids[$name]}" || { code=1; tail -n 60 "$logs/$name.long.log" >&2; }
+done
+echo '== summary'
+for script; do
+	name=$(basename "$script" .sh)
+	printf '%-10s %s; %s\n' "$name" "$(grep -E "^$name: .* tried" "$logs/$name.long.log" || echo 'FAILED')" \
+		"$(tail -n 1 "$logs/$name.long.log")"
+done
+exit "$code"
