@@ -175,7 +175,6 @@ quietly recorded init muster --home init init --host 127.0.0.1 --port "$port"
 
 cp -a init template
 quietly muster --home template publish
-genclust --home template -c 127.0.0.1 -p "$port" >cluster.xml 2>/dev/null
 
 cp -a template commit
 sed -i 's/8443/8447/; s/8444/8448/' commit/var/admin/config/environment.xml
@@ -245,11 +244,14 @@ record_node() {
 }
 
 if wanted first || wanted update; then
-	cp -a template admin
+	# long after the first one another may have that port
+	port=$(freeport)
+	mkdir -p admin/etc/init update/etc/init
+	cp "$top_srcdir"/tests/fixtures/demo/*.xml admin/etc/init/
+	quietly muster --home admin init --host 127.0.0.1 --port "$port"
+	genclust --home admin -c 127.0.0.1 -p "$port" >update/etc/init/cluster.xml 2>/dev/null
 	start admin admin --admin
 	wait_admin admin
-	mkdir -p update/etc/init
-	cp cluster.xml update/etc/init/
 	give_secret admin update internal
 	cp -a update first
 	start node update "${as_node[@]}"
