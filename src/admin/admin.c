@@ -1,7 +1,9 @@
 /* The publications of a daemon: see admin.h. */
 #include "admin/admin.h"
 
+#include "admin/setup.h"
 #include "admin/watch.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "repo/git.h"
@@ -28,11 +30,14 @@ struct run {
 	struct oid *commits; /* of those who wait for one */
 	bool *on_main;
 	size_t commit_count;
+	bool unlock; /* several failed before it */
 	int rc;
 	struct publication publication;
 	struct admin_state state;
 	struct err err;
 };
+
+enum { UNLOCK_AFTER = 4 * WAIT_BACKOFF_MIN }; /* the back-off after three failures */
 
 struct admin {
 	uv_loop_t *loop;
@@ -95,7 +100,11 @@ static void work(void *arg)
 {
 	struct run *run = arg;
 	struct admin_input in = {.home = run->home, .identity = run->identity};
+	struct err why;
 
+	/* what is still wrong the publication will say */
+	if (run->unlock && setup_unlock(run->home, &why) != 0)
+		log_debug("publish", "", "%s", why.text);
 	run->rc = cycle_run(&in, &run->publication, &run->err);
 	if (run->rc == 0)
 		find_commits(run);
@@ -244,6 +253,8 @@ static void begin(struct admin *admin)
 	run->admin = admin;
 	run->home = admin->home;
 	run->identity = identity_copy(admin->identity);
+	/* a lock that is there that long is nobody's: git has one for a moment */
+	run->unlock = admin->backoff >= UNLOCK_AFTER;
 	take_waiters(admin, run);
 	admin->dirty = false;
 	admin->running = true;

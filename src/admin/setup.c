@@ -320,6 +320,19 @@ static int open_releases(const struct home *home, struct err *err)
 	return rc == 0 ? signers_configure(home, err) : rc;
 }
 
+int setup_unlock(const struct home *home, struct err *err)
+{
+	char *path = home_var(home, ADMIN_RELEASES);
+	struct repo *repo = NULL;
+	int rc = repo_open(path, &repo, err);
+
+	if (rc == 0)
+		rc = repo_remove_stale_locks(repo, err);
+	repo_free(repo);
+	free(path);
+	return rc;
+}
+
 /* What a command that was killed left, or a power cut; plain git would be refused until the next one. */
 static int open_source(const struct home *home, struct err *err)
 {

@@ -60,5 +60,10 @@ int setup_check_init(const struct home *home, const struct identity *identity, s
  * caller's.
  */
 int setup_open(const struct home *home, struct identity **identity, struct err *err);
+/*
+ * Removes the locks on branches of release.git, whoever has them: setup_open does it as well. In a daemon that runs, for those that
+ * a failed disk did not let go of.
+ */
+int setup_unlock(const struct home *home, struct err *err);
 
 #endif

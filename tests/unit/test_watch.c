@@ -392,6 +392,26 @@ static void test_failure(void **unused)
 	daemon_free(d);
 }
 
+/* A lock that a disk did not let go of while it failed: nobody has to take it away. */
+static void test_lock_left(void **unused)
+{
+	struct daemon *d = daemon_new();
+	struct asked asked = {.daemon = d};
+
+	(void)unused;
+	run_until(&d->loop, &d->published, 1);
+	write_text(d->f->folder, "var/admin/release.git/refs/heads/internal.lock", "");
+	commit(d, "10", "ten");
+	admin_publish(d->admin, NULL, on_answer, &asked);
+	run_until(&d->loop, &d->answered, 1);
+	/* it may be another's, at first */
+	assert_non_null(strstr(asked.text, "is locked by another"));
+	run_until(&d->loop, &d->published, 2);
+	assert_null(admin_failure(d->admin));
+	assert_int_equal(d->changed, 3);
+	daemon_free(d);
+}
+
 /*
  * Stopped while a publication runs: waiters are answered, nothing is called later, no memory stays.
  */
@@ -449,6 +469,7 @@ int main(void)
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_waiters),
 		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_lock_left),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_stop_in_callback),
 	};
