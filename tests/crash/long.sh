@@ -1,6 +1,7 @@
 #!/bin/bash
 # `make check-long`: the crash tests at every point, not at a sample of them, all at once. Each writes a log beside the build's
-# tests; the summary says how many points were tried, and the exit code is 1 when any failed. Its arguments are the scripts.
+# tests, and its result as automake's test driver does; the summary says how many points were tried, and the exit code is 1 when any
+# failed. Its arguments are the scripts.
 set -u
 
 logs=${MUSTER_BIN:?}/tests/crash
@@ -12,6 +13,7 @@ code=0
 for script; do
 	name=$(basename "$script" .sh)
 	echo "== $name: $logs/$name.long.log"
+	rm -f "$logs/$name.long.trs"
 	(
 		begun=$SECONDS
 		bash "$script" >"$logs/$name.long.log" 2>&1
@@ -22,7 +24,9 @@ for script; do
 	pids[$name]=$!
 done
 for name in "${!pids[@]}"; do
-	wait "${pids[$name]}" || { code=1; tail -n 60 "$logs/$name.long.log" >&2; }
+	result=PASS
+	wait "${pids[$name]}" || { result=FAIL; code=1; tail -n 60 "$logs/$name.long.log" >&2; }
+	echo ":test-result: $result" >"$logs/$name.long.trs"
 done
 echo '== summary'
 for script; do
