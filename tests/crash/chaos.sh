@@ -175,10 +175,10 @@ fault_stall() { pick 1000 && echo "stall $picked" >&8; }
 fault_lose() { pick 1000 && echo "lose $picked" >&8; }
 fault_refuse() { pick 1000 && echo "refuse $picked" >&8; }
 
-# damage NODE FOLDER: one of the files in it is changed, cut or removed. Fine if there is none.
+# damage PATH: a file there, or below it, is changed, cut or removed. Fine if there is none.
 damage() {
 	local files size
-	mapfile -t files < <(find "$1/$2" -type f 2>/dev/null | sort)
+	mapfile -t files < <(find "$1" -type f 2>/dev/null | sort)
 	[ "${#files[@]}" -gt 0 ] || return 0
 	pick "${#files[@]}"
 	local file=${files[picked]}
@@ -194,19 +194,38 @@ damage() {
 		;;
 	esac
 }
-fault_damage_quarantine() { pick_node && damage "$node" var/node/quarantine.git; }
+# What is damaged may be found so until it is mended.
+fault_damage_quarantine() { pick_node && damage "$node/var/node/quarantine.git"; }
+fault_damage_replica() { pick_node && damage "$node/var/node/replica.git"; }
+fault_damage_revisions() { pick_node && unsound[$node]=1 && damage "$node/var/node/revisions"; }
+fault_damage_state() { pick_node && unsound[$node]=1 && damage "$node/var/node/state"; }
+fault_damage_plain() { pick_node && damage "$(readlink "$node/run/current" || echo "$node/none")"; }
+fault_damage_current() {
+	local to=(revisions/none /etc ..)
+	pick_node
+	unsound[$node]=1
+	pick 4
+	rm -f "$node/var/node/current"
+	[ "$picked" = 3 ] || ln -s "${to[picked]}" "$node/var/node/current" 2>/dev/null || true
+}
 
 kinds=(
 	commit commit commit commit commit commit unchecked vet hook hang
 	kill kill kill_and_start kill_and_start restart restart freeze freeze full params bad_params
 	kill_admin kill_and_start_admin freeze_admin full_admin
-	cut cut cut stall lose refuse damage_quarantine
+	cut cut cut stall lose refuse
+	damage_quarantine damage_replica damage_replica damage_revisions damage_revisions damage_state damage_plain damage_current
 )
 
 # --- what must hold ---
 
 sample() {
 	local homes=() home name sequence newest
+	for home in "${!unsound[@]}"; do
+		if "$MUSTER_BIN/tests/crash/verified" "$home" >/dev/null 2>&1; then
+			unset "unsound[$home]"
+		fi
+	done
 	for home in "${nodes[@]}"; do
 		if [ -z "${unsound[$home]:-}" ] && [ -d "$home/var/node" ]; then
 			homes+=("$home")
@@ -352,6 +371,7 @@ fi
 echo "converged in $((SECONDS - begun)) s, at commit $number"
 check_alive
 sample
+[ "${#unsound[@]}" = 0 ] || fail "not mended: ${!unsound[*]}"
 no_secret
 for kind in "${!count[@]}"; do
 	echo "$kind: ${count[$kind]}"
