@@ -2,7 +2,10 @@
 #include "admin/heads.h"
 
 #include "core/limits.h"
+#include "core/log.h"
+#include "core/loop.h"
 #include "repo/git.h"
+#include "repo/release.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +97,7 @@ void heads_clear(struct heads *heads)
 struct loading {
 	struct heads *heads;
 	struct repo *repo;
+	size_t newest; /* releases of a branch; 0: all */
 	struct err *err;
 };
 
@@ -124,18 +128,38 @@ static int parent_of(struct repo *repo, const struct oid *oid, bool *has, struct
 	return rc;
 }
 
+/* The sequence that a release says it has; 0 when it is none. */
+static uint64_t sequence_of(struct repo *repo, const struct oid *oid)
+{
+	struct release release = {.sequence = 0};
+	struct buf raw;
+	struct err why;
+	uint64_t sequence = 0;
+
+	buf_init(&raw, LIMIT_COMMIT_SIZE);
+	if (repo_commit_raw(repo, oid, &raw, &why) == 0 && release_parse(raw.data, raw.len, &release, &why) == 0) {
+		sequence = release.sequence;
+		release_clear(&release);
+	}
+	buf_clear(&raw);
+	return sequence;
+}
+
 static int load_branch(void *arg, const char *ref, const struct oid *tip)
 {
 	struct loading *loading = arg;
 	struct head *head;
 	struct oid *chain = NULL, at = *tip;
+	uint64_t sequence;
 	size_t count = 0;
 	bool more = true;
 	int rc = 0;
 
 	if (!name_valid(ref + strlen("refs/heads/")))
 		return 0; /* no branch of ours */
-	while (more && rc == 0) {
+	/* what does not say where it stands is counted from the beginning */
+	sequence = loading->newest ? sequence_of(loading->repo, tip) : 0;
+	while (more && rc == 0 && (sequence == 0 || count < loading->newest)) {
 		if ((count & (count - 1)) == 0)
 			chain = mem_grow(chain, count ? count * 2 : 1, sizeof(*chain));
 		chain[count++] = at;
@@ -144,21 +168,83 @@ static int load_branch(void *arg, const char *ref, const struct oid *tip)
 	if (rc == 0) {
 		head = head_add(loading->heads, ref + strlen("refs/heads/"));
 		head->release = *tip;
-		head->sequence = count;
-		for (size_t i = 0; i < count; i++)
-			place_add(head, chain + i, count - i);
+		head->sequence = more ? sequence : count;
+		for (size_t i = 0; i < count && i < head->sequence; i++)
+			place_add(head, chain + i, head->sequence - i);
+		loading->heads->partial |= more;
 	}
 	free(chain);
 	return rc;
 }
 
-int heads_load(struct heads *heads, const char *path, struct err *err)
+int heads_load(struct heads *heads, const char *path, size_t newest, struct err *err)
 {
-	struct loading loading = {.heads = heads, .err = err};
+	struct loading loading = {.heads = heads, .newest = newest, .err = err};
 	int rc = repo_open(path, &loading.repo, err);
 
 	if (rc == 0)
 		rc = repo_ref_each(loading.repo, "refs/heads/", load_branch, &loading, err);
 	repo_free(loading.repo);
 	return rc;
+}
+
+/* --- the rest --- */
+
+struct heads_rest {
+	struct heads *into; /* NULL: nobody wants it any more */
+	struct heads_rest **owner;
+	char *path;
+	struct heads heads;
+	int rc;
+	struct err err;
+};
+
+static void on_work(void *arg)
+{
+	struct heads_rest *rest = arg;
+
+	rest->rc = heads_load(&rest->heads, rest->path, 0, &rest->err);
+}
+
+static void merge(struct heads *into, const struct heads *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct head *older = from->list + i;
+		struct head *head = heads_find(into, older->role);
+
+		for (size_t at = 0; head && at < older->cap; at++)
+			if (older->places[at].sequence)
+				place_add(head, &older->places[at].release, older->places[at].sequence);
+	}
+	into->partial = false;
+}
+
+static void on_done(void *arg)
+{
+	struct heads_rest *rest = arg;
+
+	if (rest->into && rest->rc == 0)
+		merge(rest->into, &rest->heads);
+	else if (rest->into)
+		log_warning("serve", "release.git", "old releases could not be read: %s", rest->err.text);
+	if (rest->owner)
+		*rest->owner = NULL;
+	heads_clear(&rest->heads);
+	free(rest->path);
+	free(rest);
+}
+
+void heads_load_rest(uv_loop_t *loop, const char *path, struct heads *heads, struct heads_rest **rest)
+{
+	*rest = mem_new(1, sizeof(**rest));
+	**rest = (struct heads_rest){.into = heads, .owner = rest, .path = text_copy(path)};
+	loop_work(loop, on_work, on_done, *rest);
+}
+
+void heads_rest_stop(struct heads_rest *rest)
+{
+	if (!rest)
+		return;
+	rest->into = NULL;
+	rest->owner = NULL;
 }

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 /* For all but nodes: files, clients, what libraries need. */
-enum { DESCRIPTORS_RESERVED = 256 };
+enum { DESCRIPTORS_RESERVED = 256, HEADS_AT_START = 1000 /* releases of a role: 13 ms */ };
 
 /* --- what is told to a node --- */
 
@@ -505,13 +505,15 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 	serve->peers = peers_new(loop, serve->key, &calls, serve);
 	allow_peers(serve);
 	serve->packs = packcache_new(loop, releases);
-	rc = heads_load(&serve->heads, releases, err);
+	rc = heads_load(&serve->heads, releases, HEADS_AT_START, err);
 	if (rc == 0)
 		rc = pinboard_load(&serve->pins, home, identity->cluster_id, err);
 	if (rc == 0)
 		rc = registry_open(loop, home, nodes_changed, arg, &serve->registry, err);
 	if (rc == 0)
 		rc = peers_listen(serve->peers, listen_host, port, err);
+	if (rc == 0 && serve->heads.partial)
+		heads_load_rest(loop, releases, &serve->heads, &serve->rest);
 	if (rc == 0)
 		*out = serve;
 	else
@@ -557,6 +559,7 @@ void serve_stop(struct serve *serve)
 	assert(!serve->first);
 	packcache_free(serve->packs);
 	registry_free(serve->registry);
+	heads_rest_stop(serve->rest);
 	heads_clear(&serve->heads);
 	pinboard_clear(&serve->pins);
 	static_key_free(serve->key);

@@ -19,6 +19,7 @@ struct serve {
 	struct packcache *packs;
 	struct registry *registry;
 	struct heads heads;
+	struct heads_rest *rest; /* being read, or NULL */
 	struct pinboard pins;
 	struct push *pushes; /* packs that are being built for releases that nodes are to be told of */
 	struct session *first;

@@ -24,7 +24,7 @@ static void test_empty(void **state)
 
 	assert_null(heads_find(&heads, "web"));
 	assert_int_equal(head_position(&none, &oid), 0);
-	must(heads_load(&heads, f->path, err));
+	must(heads_load(&heads, f->path, 0, err));
 	assert_int_equal(heads.count, 0);
 	heads_clear(&heads);
 }
@@ -95,7 +95,7 @@ static void test_load(void **state)
 	must(repo_ref_set(f->repo, "refs/heads/a/b", NULL, chain, err));
 	must(repo_ref_set(f->repo, "refs/heads/common", NULL, chain, err));
 	must(repo_ref_set(f->repo, "refs/pins/node1", NULL, chain, err));
-	must(heads_load(&heads, f->path, err));
+	must(heads_load(&heads, f->path, 0, err));
 	assert_int_equal(heads.count, 2);
 	head = heads_find(&heads, "web");
 	assert_int_equal(head->sequence, CHAIN);
@@ -107,6 +107,95 @@ static void test_load(void **state)
 	other = some_oid(9);
 	assert_int_equal(head_position(head, &other), 0);
 	heads_clear(&heads);
+}
+
+/* The newest at once, with their places in the whole history; the rest while the loop goes on. */
+static void test_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct heads heads = {0};
+	struct heads_rest *rest;
+	struct oid chain[CHAIN], next = some_oid(1);
+	struct head *head;
+	uv_loop_t loop;
+
+	put_chain(f, CHAIN, chain);
+	must(repo_ref_set(f->repo, "refs/heads/web", NULL, chain + CHAIN - 1, err));
+	must(repo_ref_set(f->repo, "refs/heads/ledger", NULL, chain + 2, err));
+	must(heads_load(&heads, f->path, 10, err));
+	assert_true(heads.partial);
+	head = heads_find(&heads, "web");
+	assert_int_equal(head->sequence, CHAIN);
+	assert_int_equal(heads_find(&heads, "ledger")->sequence, 3);
+	for (unsigned i = 0; i < CHAIN; i++)
+		assert_int_equal(head_position(head, chain + i), i < CHAIN - 10 ? 0 : i + 1);
+	assert_int_equal(uv_loop_init(&loop), 0);
+	heads_load_rest(&loop, f->path, &heads, &rest);
+	assert_non_null(rest);
+	/* what is released meanwhile stays the newest */
+	heads_move(&heads, "web", &next, CHAIN + 1);
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	assert_null(rest);
+	assert_false(heads.partial);
+	head = heads_find(&heads, "web");
+	assert_true(oid_equal(&head->release, &next));
+	assert_int_equal(head->sequence, CHAIN + 1);
+	assert_int_equal(head_position(head, &next), CHAIN + 1);
+	for (unsigned i = 0; i < CHAIN; i++)
+		assert_int_equal(head_position(head, chain + i), i + 1);
+	/* stopped before it is read */
+	heads_load_rest(&loop, f->path, &heads, &rest);
+	heads_rest_stop(rest);
+	heads_clear(&heads);
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	heads_rest_stop(NULL);
+}
+
+/* As many as there are is all of them; fewer are not held against it. */
+static void test_no_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct oid chain[5];
+
+	put_chain(f, 5, chain);
+	must(repo_ref_set(f->repo, "refs/heads/web", NULL, chain + 4, err));
+	for (size_t newest = 4; newest <= 6; newest++) {
+		struct heads heads = {0};
+
+		must(heads_load(&heads, f->path, newest, err));
+		assert_int_equal(heads.partial, newest < 5);
+		assert_int_equal(heads_find(&heads, "web")->sequence, 5);
+		assert_int_equal(head_position(heads_find(&heads, "web"), chain), newest < 5 ? 0 : 1);
+		heads_clear(&heads);
+	}
+}
+
+/* A rest that is damaged is told and left out. */
+static void test_damaged_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct heads heads = {0};
+	struct heads_rest *rest;
+	struct oid chain[5];
+	char hex[OID_HEX_SIZE], *command;
+	uv_loop_t loop;
+
+	put_chain(f, 5, chain);
+	must(repo_ref_set(f->repo, "refs/heads/web", NULL, chain + 4, err));
+	(void)oid_hex(chain, hex);
+	command = text_format("rm -f a.git/objects/%.2s/%s", hex, hex + 2);
+	sh(f->folder, command);
+	free(command);
+	must(heads_load(&heads, f->path, 2, err));
+	assert_int_equal(uv_loop_init(&loop), 0);
+	heads_load_rest(&loop, f->path, &heads, &rest);
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	assert_null(rest);
+	assert_int_equal(head_position(heads_find(&heads, "web"), chain + 3), 4);
+	assert_int_equal(head_position(heads_find(&heads, "web"), chain + 1), 0);
+	heads_clear(&heads);
+	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
 static void test_damaged(void **state)
@@ -122,9 +211,9 @@ static void test_damaged(void **state)
 	command = text_format("rm -f a.git/objects/%.2s/%s", hex, hex + 2);
 	sh(f->folder, command);
 	free(command);
-	must_fail(heads_load(&heads, f->path, err), ERR_NONE, "");
+	must_fail(heads_load(&heads, f->path, 0, err), ERR_NONE, "");
 	heads_clear(&heads);
-	must_fail(heads_load(&heads, "/nonexistent/release.git", err), ERR_NONE, "");
+	must_fail(heads_load(&heads, "/nonexistent/release.git", 0, err), ERR_NONE, "");
 	heads_clear(&heads);
 }
 
@@ -132,7 +221,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		repo_test(test_empty), repo_test(test_move),	repo_test(test_collisions),
-		repo_test(test_load),  repo_test(test_damaged),
+		repo_test(test_load),  repo_test(test_damaged), repo_test(test_rest),
+		repo_test(test_no_rest), repo_test(test_damaged_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
