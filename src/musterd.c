@@ -8,6 +8,7 @@
 #include "repo/git.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,6 +223,19 @@ static int run_check(struct home *home, const struct daemon_options *options, st
 	return rc;
 }
 
+/*
+ * What a worker thread gives back goes to the system and to the other threads: by default each keeps a heap of its own, and a node that
+ * joined the packs of a long history never gets small again.
+ */
+static void share_memory(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_ARENA_MAX, 1);		 /* where it fails, memory is as it was */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10); /* and does not grow with what was freed */
+	(void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct settings settings = {0};
@@ -247,6 +261,7 @@ int main(int argc, char **argv)
 		rc = check_settings(&settings);
 	if (rc != 0)
 		return rc;
+	share_memory();
 	shut_in();
 	crypto_setup();
 	config_setup();
