@@ -4,6 +4,7 @@
 
 #include "admin/admin.h"
 #include "admin/serve.h"
+#include "config/cluster.h"
 #include "control/server.h"
 #include "http/endpoints.h"
 #include "node/runtime.h"
@@ -34,6 +35,7 @@ struct admin_answers {
 	struct identity *identity; /* changed on the loop only: workers have copies */
 	const char *listen_host;
 	const char *host; /* where nodes reach this admin */
+	const char *own_role;	 /* in a process that is both: of its node */
 	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
@@ -64,6 +66,9 @@ void key_answer(struct admin_answers *answers, struct client *client, const json
 void key_client_gone(struct admin_answers *answers, const struct client *client);
 /* A publication ended, or a pin was made: a change of the release key that is under way goes on, as after a kill. */
 void key_go_on(struct admin_answers *answers);
+
+/* In a process that is both, the node joins its own admin over loopback: with this; end it with cluster_clear. */
+void own_cluster(const struct admin_answers *answers, const char *role, struct cluster *out);
 
 /* The status document of an admin, and of a process that is both; a new reference. */
 json_t *admin_status(struct admin_answers *answers);

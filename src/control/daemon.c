@@ -213,22 +213,6 @@ static int admin_half(struct daemon *daemon, struct err *err)
 
 /* --- the node half --- */
 
-/* In a process that is both, the node joins its own admin over loopback. */
-static void join_self(struct daemon *daemon, struct cluster *own)
-{
-	struct keystore *keystore = keystore_for(daemon->identity, daemon->options->role);
-	struct buf text;
-
-	buf_init(&text, LIMIT_SMALL_FILE);
-	keystore_format(keystore, &text);
-	keystore_free(keystore);
-	*own = (struct cluster){.host = text_copy("127.0.0.1"),
-				.port = serve_port(daemon->admin.serve),
-				.keystore = text_copy(buf_text(&text))};
-	crypto_wipe(text.data, text.len);
-	buf_clear(&text);
-}
-
 static void on_node_changed(void *arg)
 {
 	struct daemon *daemon = arg;
@@ -248,7 +232,8 @@ static int node_half(struct daemon *daemon, struct err *err)
 	int rc;
 
 	if (daemon->options->admin) {
-		join_self(daemon, &own);
+		own_cluster(&daemon->admin, options.role, &own);
+		daemon->admin.own_role = options.role;
 		options.cluster = &own;
 	}
 	rc = runtime_start(&daemon->loop, daemon->home, &options, daemon->proc, on_node_changed, daemon,

@@ -7,6 +7,7 @@
 #include "admin/audit.h"
 #include "admin/keys.h"
 #include "admin/show.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/loop.h"
 
@@ -76,12 +77,39 @@ static void work(void *arg)
 	free(who);
 }
 
+void own_cluster(const struct admin_answers *answers, const char *role, struct cluster *out)
+{
+	struct keystore *keystore = keystore_for(answers->identity, role);
+	struct buf text;
+
+	buf_init(&text, LIMIT_SMALL_FILE);
+	keystore_format(keystore, &text);
+	keystore_free(keystore);
+	*out = (struct cluster){.host = text_copy("127.0.0.1"),
+				.port = serve_port(answers->serve),
+				.keystore = text_copy(buf_text(&text))};
+	crypto_wipe(text.data, text.len);
+	buf_clear(&text);
+}
+
+/* What is on the disk counts, also after a failure half-way. */
+static void take_identity(struct admin_answers *answers, const struct identity *identity)
+{
+	struct cluster own;
+
+	identity_assign(answers->identity, identity);
+	if (!answers->runtime || !answers->serve)
+		return;
+	own_cluster(answers, answers->own_role, &own);
+	runtime_own_cluster(answers->runtime, &own);
+	cluster_clear(&own);
+}
+
 static void done(void *arg)
 {
 	struct key_job *job = arg;
 
-	/* what is on the disk counts, also after a failure half-way */
-	identity_assign(job->answers->identity, job->identity);
+	take_identity(job->answers, job->identity);
 	if (job->rc != 0)
 		job_refuse(job, &job->err);
 	else

@@ -6,6 +6,7 @@
 #include "core/loop.h"
 #include "node/steps.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -449,6 +450,15 @@ void join_activated(struct runtime *runtime)
 
 	if (!join->fixed && strcmp(join->revision, runtime->active) != 0)
 		join_look(runtime, JOIN_REVISION);
+}
+
+void join_own(struct runtime *runtime, struct point *file)
+{
+	struct join *join = runtime->join;
+
+	assert(join->fixed);
+	point_take(join->points + PLACE_FILE, file);
+	choose(join);
 }
 
 static void on_settled(uv_timer_t *timer)

@@ -53,6 +53,8 @@ void join_start(struct runtime *runtime, struct point *file, struct point *revis
 void join_look(struct runtime *runtime, unsigned what);
 /* A revision was activated: its cluster configuration may be another. */
 void join_activated(struct runtime *runtime);
+/* Where FIXED: the admin of this process has other keys now. FILE moves in. */
+void join_own(struct runtime *runtime, struct point *file);
 /* Something in etc/init changed: looks there once it has settled. */
 void join_init_changed(struct runtime *runtime);
 /* The link came up (REASON NULL), or went down or could not be opened. */

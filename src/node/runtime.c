@@ -6,6 +6,7 @@
 #include "node/heal.h"
 #include "node/quarantine.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,6 +366,20 @@ static void on_timer_close(uv_handle_t *handle)
 
 	runtime->handles--;
 	runtime_release(runtime);
+}
+
+void runtime_own_cluster(struct runtime *runtime, const struct cluster *own)
+{
+	struct point point = {.cluster = {.host = text_copy(own->host), .port = own->port}};
+	struct err err;
+	int rc = keystore_parse(own->keystore, &point.keystore, &err);
+
+	assert(rc == 0); /* this process made it */
+	(void)rc;
+	if (runtime->stopping)
+		point_clear(&point);
+	else
+		join_own(runtime, &point);
 }
 
 void runtime_stop(struct runtime *runtime)

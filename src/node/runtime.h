@@ -75,6 +75,8 @@ void runtime_rollback(struct runtime *runtime, const char *rev, const char *reas
 void runtime_resume(struct runtime *runtime, runtime_answer_fn *fn, void *arg);
 /* Whoever asked with ARG is gone: no answer. */
 void runtime_forget(struct runtime *runtime, const void *arg);
+/* The admin of this process (options.cluster) has other keys now; copied. */
+void runtime_own_cluster(struct runtime *runtime, const struct cluster *own);
 /* Stops; memory goes when the loop has run out of what is its. NULL is fine. */
 void runtime_stop(struct runtime *runtime);
 
