@@ -76,6 +76,9 @@ edit() {
 
 commit() { muster --home admin commit -m "$1" --wait="$DEADLINE" >out 2>&1 || fail "commit of $1: $(cat out)"; }
 
+# After a swap back the old workers take requests until the hook is through.
+swapped_back() { awk '/ swapped back$/ { back = 0; seen = 1 } /: active, / { back = seen } END { exit !back }' node.log; }
+
 # refused STEP WORDS: the node keeps what it has, and so does nginx.
 refused() {
 	local code=0
@@ -85,6 +88,7 @@ refused() {
 	within "$DEADLINE" field_is node .transactionId "$release" || fail "$1: not kept"
 	within "$DEADLINE" answers /status "$served" || fail "$1: not served: $status $text"
 	[ "$(muster --home admin nodes --json | jsonget .0.rejected.step)" = "$1" ] || fail "$1: not told at the admin"
+	case $1 in activate | health) within "$DEADLINE" swapped_back || fail "$1: not swapped back" ;; esac
 }
 
 setup() {
