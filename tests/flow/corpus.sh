@@ -68,6 +68,7 @@ arrives() {
 		grep -q 'tail-f.com/ns/config' slice || fail "$name: $role got nothing"
 	done
 	[ "$(muster --home "$name/admin" nodes --json | jsonget .#)" = "$(wc -w <<<"$roles")" ] || fail "$name: nodes are missing"
+	echo "ok: $name: $# files, arrived at a node of each role:" $roles
 }
 
 for file in "$corpus"/whole/*.xml; do
@@ -101,6 +102,7 @@ grep -qF "<endpoints>$endpoint</endpoints>" two-roles/node-internal/var/node/cur
 [ "$(field "two-roles/node-$first" .transactionId)" = "$before" ] || fail "$first has another release"
 [ "$(wc -c <"two-roles-node-$first.log")" = "$logged" ] || fail "$first was woken: $(tail -n 3 "two-roles-node-$first.log")"
 halt two-roles
+echo "ok: two-roles: $endpoint is gone from internal, and $first was not woken"
 
 # --- what is wrong is refused, with its places ---
 
@@ -117,6 +119,7 @@ while IFS=: read -r file line _ rest; do
 done <out
 exits 1 muster --home gitops/admin commit -m gitops
 halt gitops
+echo 'ok: gitops: refused, each dangling endpoint with its file and line'
 
 mkdir -p theirs/etc/init
 cp "$corpus/cluster/cluster-config.xml" theirs/etc/init/

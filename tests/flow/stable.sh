@@ -43,6 +43,7 @@ committed_again() {
 	muster --home "$1" commit -m again >out 2>err || fail "$1: a commit of touched files: $(cat out err)"
 	muster --home "$1" publish >out 2>err || fail "$1: publish: $(cat out err)"
 	[ "$(refs "$1")" = "$before" ] || fail "$1: a commit of nothing made something"
+	echo "ok: $1: xmllint takes its slices of" $(roles_of "$1") "and a commit without a change makes nothing"
 }
 
 # one_line REPOSITORY REV OLD NEW: the commit differs from the one before it in one line, of this value.
@@ -70,6 +71,7 @@ change() {
 		[ "$before" -gt 0 ] || fail "$name: the change of $3 made no release"
 		value=$new
 	done
+	echo "ok: $name: two changes of $3, one line each in the repository and in the slices of $before roles"
 }
 
 for name in demo shop; do
@@ -123,3 +125,4 @@ is default-account-manager account-managers account-manager id
 for word in authentication-service nacm aaa admin-service credential-manager authorization-manager server-keystore; do
 	! grep -qE "<$word[ >/]|>$word" slice.xml || fail "internal: $(grep -E "<$word[ >/]|>$word" slice.xml)"
 done
+echo 'ok: two-roles: internal has its profile with what that refers to, and nothing else'
