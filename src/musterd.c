@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "crypto/key.h"
+#include "http/listener.h"
 #include "repo/git.h"
 
 #include <getopt.h>
@@ -166,7 +167,7 @@ static int parse_environment(struct settings *settings)
 	if (!settings->status_listen)
 		settings->status_listen = getenv("STATUS_LISTEN");
 	if (settings->no_status)
-		settings->status_listen = NULL;
+		settings->status_listen = NULL; /* of the environment */
 	else if (!settings->status_listen || !*settings->status_listen)
 		settings->status_listen = "127.0.0.1:4465";
 	if (!settings->admin_given && admin) {
@@ -186,11 +187,16 @@ static int parse_environment(struct settings *settings)
 static int check_settings(struct settings *settings)
 {
 	static char host[256];
+	char address[HTTP_ADDRESS_MAX];
+	uint16_t port;
+	struct err err;
 	enum log_level level = LOG_LEVEL_NOTICE;
 
 	if (settings->level && log_level_parse(settings->level, &level) != 0)
 		return usage("\"%s\" is no log level", settings->level);
 	log_setup(level);
+	if (settings->status_listen && http_address_parse(settings->status_listen, address, &port, &err) != 0)
+		return usage("%s (--status-listen)", err.text);
 	if (settings->role && !name_valid(settings->role))
 		return usage("\"%s\" is no name for a role", settings->role);
 	if (!settings->name || !*settings->name) {
@@ -256,6 +262,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("\"%s\" is no option", argv[optind]);
+	if (settings.no_status && settings.status_listen)
+		return usage("%s", "--no-status and --status-listen exclude each other");
 	rc = parse_environment(&settings);
 	if (rc == 0)
 		rc = check_settings(&settings);

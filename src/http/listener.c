@@ -145,7 +145,8 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 		MHD_OPTION_END);
 	if (!listener->daemon) {
 		free(listener);
-		return err_set(err, ERR_REFUSED, "listen: %s port %u cannot be taken: is it in use?", host, port);
+		return err_set(err, ERR_REFUSED, "listen: %s port %u cannot be taken: is it in use? --status-listen names another, "
+			       "--no-status none", host, port);
 	}
 	info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);
 	listener->port = info ? info->port : port;

@@ -81,5 +81,5 @@ musterd --home other --no-admin --service-name other --status-listen "$status" 2
 grep -q "status: listen: 127.0.0.1 port ${status##*:} cannot be taken" other.err || fail "said: $(cat other.err)"
 rc=0
 musterd --home other --no-admin --service-name other --status-listen nonsense 2>other.err || rc=$?
-[ "$rc" = 1 ] || fail "nonsense as an address gave exit $rc"
+[ "$rc" = 2 ] || fail "nonsense as an address gave exit $rc"
 echo 'status: all as it should be'
