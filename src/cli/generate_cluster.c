@@ -3,6 +3,8 @@
 
 #include "admin/cycle.h"
 #include "admin/keys.h"
+#include "admin/setup.h"
+#include "admin/show.h"
 #include "config/cluster.h"
 #include "core/fs.h"
 #include "core/limits.h"
@@ -15,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define NODE_FOLDER "node" /* below var/ */
 
 enum { HOST_MAX = 253 }; /* bytes of a DNS name */
 
@@ -101,11 +105,36 @@ static int identity_of_file(const struct generate_cluster *what, struct generate
 	return rc;
 }
 
+/* A node's home has no identity of the cluster: one that is made there is of a cluster that nobody runs. */
+static int check_home(const struct home *home, struct err *err)
+{
+	if (faccessat(home->var_fd, ADMIN_KEY, F_OK, 0) == 0 || faccessat(home->var_fd, NODE_FOLDER, F_OK, 0) != 0)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		       "%s is a node's, without a cluster.key: do this on the admin, or name the file with -k",
+		       home->var);
+}
+
+/* Where the admin of this home listens, if it is set up. */
+static uint16_t port_of_home(const struct home *home)
+{
+	struct cluster cluster = {0};
+	uint16_t port = CLUSTER_PORT;
+	struct err err;
+
+	if (setup_done(home) && show_cluster(home, &cluster, NULL, &err) == 0 && cluster.port)
+		port = cluster.port;
+	cluster_clear(&cluster);
+	return port;
+}
+
 static int identity_of_home(struct home *home, const struct generate_cluster *what, struct generated *out,
 			    struct identity **identity, struct err *err)
 {
 	int rc = home_open(home, what->change == KEYS_NONE, err);
 
+	if (rc == 0)
+		rc = check_home(home, err);
 	if (rc == 0 && what->change != KEYS_NONE)
 		rc = cluster_keys_change(home, what->change, &out->change, err);
 	if (rc == 0 && what->change == KEYS_NONE)
@@ -119,7 +148,7 @@ static int identity_of_home(struct home *home, const struct generate_cluster *wh
 
 int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out, struct err *err)
 {
-	struct cluster cluster = {.port = what->port ? what->port : CLUSTER_PORT};
+	struct cluster cluster = {.port = what->port};
 	struct identity *identity = NULL;
 	struct keystore *keystore;
 	struct buf text;
@@ -131,6 +160,8 @@ int generate_cluster(const struct generate_cluster *what, struct home *home, str
 			    : identity_of_home(home, what, out, &identity, err);
 	if (rc != 0)
 		return rc;
+	if (!cluster.port)
+		cluster.port = what->key_file ? CLUSTER_PORT : port_of_home(home);
 	keystore = keystore_for(identity, what->role ? what->role : "*");
 	buf_init(&text, LIMIT_SMALL_FILE);
 	keystore_format(keystore, &text);
