@@ -55,17 +55,17 @@ int main(int argc, char **argv)
 	const struct command *command;
 	const char *home = NULL;
 	struct err err = {.code = ERR_NONE};
-	int option, rc;
+	int option, rc, wrong = 1;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
+	for (; (option = getopt_long(argc, argv, "+", long_options, NULL)) != -1; wrong = optind) {
 		if (option == OPTION_HELP)
 			return help_all();
 		if (option == OPTION_VERSION)
 			return puts("muster " PACKAGE_VERSION) == EOF || fflush(stdout) != 0;
 		if (option != OPTION_HOME) {
-			(void)fprintf(stderr, "muster: wrong option or no value: %s; see muster --help\n",
-				      argv[optind - 1]); /* no one else to tell */
+			(void)fprintf(stderr, "muster: wrong option, or no value for it: %s; see muster --help\n",
+				      argv[wrong]); /* no one else to tell */
 			return CLI_USAGE;
 		}
 		if (home && strcmp(home, optarg) != 0) {

@@ -357,7 +357,7 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 	assert(home->lock_fd >= 0);
 	*identity = NULL;
 	if (!setup_done(home))
-		return err_set(err, ERR_GONE, "%s is not set up as an admin: run muster init",
+		return err_set(err, ERR_GONE, "%s is no admin home: do this on the admin (muster init makes one)",
 			       home->var);
 	if (identity_load(home->var_fd, ADMIN_KEY, identity, &why) != 0)
 		return err_set(

@@ -36,7 +36,7 @@ int cmd_bundle(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'r' || role)
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		role = optarg;
 	}
 	if (!role || argc != optind)
@@ -45,5 +45,5 @@ int cmd_bundle(struct cli *cli, int argc, char **argv, struct err *err)
 		return cli_usage(err, "\"%s\" is no name for a role", role);
 	if (isatty(STDOUT_FILENO))
 		return cli_usage(err, "a bundle is not for a terminal: send it to a file");
-	return cli_open(cli, err) == 0 ? make(cli, role, err) : CLI_FAILED;
+	return cli_open_admin(cli, err) == 0 ? make(cli, role, err) : CLI_FAILED;
 }

@@ -73,12 +73,12 @@ int cmd_check(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'r' || role)
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		role = optarg;
 	}
 	if (argc - optind > 1)
 		return cli_usage(err, "check takes one revision");
-	if (cli_open(cli, err) != 0 || cli_identity(cli, &identity, err) != 0)
+	if (cli_open_admin(cli, err) != 0 || cli_identity(cli, &identity, err) != 0)
 		return CLI_FAILED;
 	rc = trial_files(cli->home, argv[optind], &files, err);
 	if (rc == 0)

@@ -8,6 +8,8 @@
 #include "core/loop.h"
 #include "core/text.h"
 
+#include <ctype.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,16 +27,48 @@ int cli_usage(struct err *err, const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+int cli_wrong_option(int option, char **argv, struct err *err)
+{
+	if (option != '?')
+		return cli_usage(err, "an option is given twice");
+	/* a letter may stand among others, and what stands before optind is another word then */
+	if (isalnum(optopt) && argv[optind - 1][1] != '-')
+		return cli_usage(err, "wrong option, or no value for it: -%c", optopt);
+	return cli_usage(err, "wrong option, or no value for it: %s", argv[optind - 1]);
+}
+
 int cli_open(struct cli *cli, struct err *err)
 {
 	return home_open(cli->home, false, err);
 }
 
+int cli_open_admin(struct cli *cli, struct err *err)
+{
+	if (cli_open(cli, err) != 0)
+		return -1;
+	if (!setup_done(cli->home))
+		return err_set(err, ERR_GONE, "%s is no admin home: do this on the admin (muster init makes one)",
+			       cli->home->var);
+	return 0;
+}
+
 int cli_identity(struct cli *cli, struct identity **out, struct err *err)
 {
-	if (!setup_done(cli->home))
-		return err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", cli->home->var);
 	return identity_load(cli->home->var_fd, ADMIN_KEY, out, err);
+}
+
+/* Nobody answers at SOCKET: says so if the daemon that does run here is of the other kind. */
+static void tell_other(struct cli *cli, const char *socket, struct err *err)
+{
+	bool wants_admin = strcmp(socket, CONTROL_ADMIN) == 0;
+	struct ask *conversation;
+	struct err ignored;
+
+	if (ask_open(cli->home, wants_admin ? CONTROL_NODE : CONTROL_ADMIN, &conversation, &ignored) != 0)
+		return;
+	ask_close(conversation);
+	(void)err_set(err, ERR_GONE, wants_admin ? "the daemon here is a node and no admin: do this on the admin"
+						 : "the daemon here is an admin and no node: do this on the node");
 }
 
 int cli_ask(struct cli *cli, const char *socket, json_t *request, unsigned limit_ms, json_t **out,
@@ -45,7 +79,10 @@ int cli_ask(struct cli *cli, const char *socket, json_t *request, unsigned limit
 
 	if (ask_open(cli->home, socket, &conversation, err) != 0) {
 		json_decref(request);
-		return err->code == ERR_GONE ? CLI_NO_DAEMON : CLI_FAILED;
+		if (err->code != ERR_GONE)
+			return CLI_FAILED;
+		tell_other(cli, socket, err);
+		return CLI_NO_DAEMON;
 	}
 	rc = ask(conversation, request, limit_ms, out, err);
 	ask_close(conversation);

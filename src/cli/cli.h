@@ -51,8 +51,12 @@ bool help_asked(int argc, char **argv);
 
 /* Wrong usage: the sentence, and CLI_USAGE. */
 int cli_usage(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for an OPTION that the command does not take as it stands: what getopt_long gave, of ARGV. */
+int cli_wrong_option(int option, char **argv, struct err *err);
 /* Opens an existing home. */
 int cli_open(struct cli *cli, struct err *err);
+/* The same, and GONE when it is no admin home that is set up. */
+int cli_open_admin(struct cli *cli, struct err *err);
 /* The identity of an admin home that is set up and open. */
 int cli_identity(struct cli *cli, struct identity **out, struct err *err);
 /* One request to a daemon's socket: CLI_DONE and the answer, or the exit code that fits. */

@@ -156,10 +156,7 @@ int cluster_keys_change(struct home *home, enum keys_change change, json_t **out
 		return rc == CLI_DONE ? 0 : -1;
 	if (home_lock(home, err) != 0)
 		return -1;
-	if (change == KEYS_ROTATE_RELEASE && !setup_done(home))
-		rc = err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", home->var);
-	else
-		rc = change_locked(home, change, out, err);
+	rc = change_locked(home, change, out, err);
 	home_unlock(home);
 	return rc;
 }

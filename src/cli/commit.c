@@ -3,6 +3,7 @@
 #include "admin/trial.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
+#include "cli/work.h"
 #include "control/sealing.h"
 #include "repo/source.h"
 #include "repo/tree.h"
@@ -26,7 +27,7 @@ struct asked {
 	const char *message;
 	bool allow_shrink;
 	struct follow_wish follow;
-	char **paths;
+	char **paths; /* from the root of the work tree */
 	size_t path_count;
 };
 
@@ -44,13 +45,25 @@ static int parse(int argc, char **argv, struct asked *asked, struct err *err)
 		else if (option == OPTION_WAIT)
 			asked->follow.wait = true;
 		else
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->follow.wait_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
 	}
-	asked->paths = argv + optind;
-	asked->path_count = (size_t)(argc - optind);
 	return CLI_DONE;
+}
+
+static void take_paths(struct cli *cli, struct asked *asked, char **words, int count)
+{
+	asked->paths = mem_new((size_t)count + 1, sizeof(*asked->paths));
+	for (; asked->path_count < (size_t)count; asked->path_count++)
+		asked->paths[asked->path_count] = work_path(cli, words[asked->path_count]);
+}
+
+static void free_paths(struct asked *asked)
+{
+	for (size_t i = 0; i < asked->path_count; i++)
+		free(asked->paths[i]);
+	free(asked->paths);
 }
 
 /* --- sealing and the check before --- */
@@ -201,11 +214,13 @@ int cmd_commit(struct cli *cli, int argc, char **argv, struct err *err)
 
 	if (rc != CLI_DONE)
 		return rc;
-	if (cli_open(cli, err) != 0)
+	if (cli_open_admin(cli, err) != 0)
 		return CLI_FAILED;
+	take_paths(cli, &asked, argv + optind, argc - optind);
 	path = home_var(cli->home, ADMIN_SOURCE);
 	rc = repo_open(path, &repo, err) == 0 ? commit_and_publish(cli, repo, &asked, err) : CLI_FAILED;
 	repo_free(repo);
+	free_paths(&asked);
 	free(path);
 	return rc;
 }

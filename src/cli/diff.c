@@ -23,14 +23,17 @@ static const struct option options[] = {
 struct asked {
 	const char *role; /* NULL: all of it */
 	bool reveal;
+	bool has_role; /* in one of the two at least */
 };
 
 /* A role that is not in a revision has nothing there. */
-static int cut(const struct document *doc, const struct model *model, const char *role,
+static int cut(const struct document *doc, const struct model *model, struct asked *asked,
 	       struct document **out, struct err *err)
 {
-	if (slice(doc, model, role, NULL, out, err) == 0)
+	if (slice(doc, model, asked->role, NULL, out, err) == 0) {
+		asked->has_role = true;
 		return 0;
+	}
 	if (err->code != ERR_GONE)
 		return -1;
 	*out = document_new();
@@ -38,7 +41,7 @@ static int cut(const struct document *doc, const struct model *model, const char
 }
 
 /* The values of a revision, or (NULL) of the work tree. */
-static int read_values(struct cli *cli, const char *rev, const struct asked *asked,
+static int read_values(struct cli *cli, const char *rev, struct asked *asked,
 		       struct values *out, struct err *err)
 {
 	struct fileset files = {0};
@@ -51,14 +54,15 @@ static int read_values(struct cli *cli, const char *rev, const struct asked *ask
 	if (rc == 0)
 		rc = merge_fileset(&files, &doc, &model, err);
 	if (rc == 0 && asked->role)
-		rc = cut(doc, model, asked->role, &part, err);
+		rc = cut(doc, model, asked, &part, err);
 	if (rc == 0)
 		values_all(part ? part : doc, model, out);
 	seal_document_free(part, model);
 	seal_document_free(doc, model);
 	model_free(model);
 	work_wipe(&files);
-	return rc == 0 ? 0 : err_prefix(err, "%s", rev ? rev : "work tree");
+	/* that there is no such revision names it */
+	return rc == 0 || err->code == ERR_GONE ? rc : err_prefix(err, "%s", rev ? rev : "work tree");
 }
 
 static const char *shown(const struct value *value, bool reveal)
@@ -95,7 +99,7 @@ int cmd_diff(struct cli *cli, int argc, char **argv, struct err *err)
 		else if (option == 'v')
 			asked.reveal = true;
 		else
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 	}
 	if (argc - optind > 2)
 		return cli_usage(err, "diff takes two revisions at most");
@@ -107,6 +111,8 @@ int cmd_diff(struct cli *cli, int argc, char **argv, struct err *err)
 	if (rc == 0)
 		rc = read_values(cli, argc - optind == 2 ? argv[optind + 1] : NULL, &asked, &new,
 				 err);
+	if (rc == 0 && asked.role && !asked.has_role)
+		rc = err_set(err, ERR_GONE, "there is no role %s in these configurations", asked.role);
 	if (rc == 0)
 		values_compare(&old, &new, print, &asked);
 	values_clear(&old);

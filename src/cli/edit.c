@@ -26,7 +26,7 @@ static const struct option options[] = {{NULL, 0, NULL, 0}};
 /* One file on its way through the editor. */
 struct editing {
 	struct cli *cli;
-	const char *path; /* in the work tree */
+	char *path; /* in the work tree */
 	char *folder;     /* private, in memory */
 	char *copy;
 	int dirfd;
@@ -216,32 +216,35 @@ static int edit(struct editing *editing, struct err *err)
 	}
 }
 
-/* The one file of the configuration, if there is one only. */
-static const char *only_file(const struct fileset *files)
+/* The one file of the configuration; REFUSED, with their names, where there are more. */
+static int only_file(const struct fileset *files, char **out, struct err *err)
 {
-	const char *found = NULL;
+	size_t count = 0;
+	struct buf names;
 
+	buf_init(&names, LIMIT_SMALL_FILE);
 	for (size_t i = 0; i < files->count; i++) {
 		const char *path = files->files[i].path;
 
-		if (!merge_uses(path) || strcmp(path, MERGE_MODEL_FILE) == 0)
-			continue;
-		if (found)
-			return NULL;
-		found = path;
+		if (merge_uses(path) && strcmp(path, MERGE_MODEL_FILE) != 0)
+			buf_printf(&names, "%s%s", count++ ? " " : "", path);
 	}
-	return found;
+	buf_puts(&names, "");
+	if (count == 1)
+		*out = text_copy(buf_text(&names));
+	else
+		(void)err_set(err, ERR_REFUSED, "the configuration is %zu files: say which one: %.300s", count,
+			      buf_text(&names));
+	buf_clear(&names);
+	return count == 1 ? 0 : -1;
 }
 
 static int begin(struct editing *editing, struct fileset *files, struct err *err)
 {
 	const struct file *file;
 
-	if (!editing->path)
-		editing->path = only_file(files);
-	if (!editing->path)
-		return err_set(err, ERR_REFUSED,
-			       "the configuration is several files: say which one");
+	if (!editing->path && only_file(files, &editing->path, err) != 0)
+		return -1;
 	file = fileset_find(files, editing->path);
 	if (!file || !merge_uses(editing->path))
 		return err_set(err, ERR_GONE, "%s is no file of the configuration", editing->path);
@@ -260,18 +263,19 @@ int cmd_edit(struct cli *cli, int argc, char **argv, struct err *err)
 	int rc;
 
 	if (getopt_long(argc, argv, "", options, NULL) != -1)
-		return cli_usage(err, "wrong option");
+		return cli_wrong_option('?', argv, err);
 	if (argc - optind > 1)
 		return cli_usage(err, "edit takes one file");
-	editing.path = argv[optind];
 	if (work_open(cli, err) != 0)
 		return CLI_FAILED;
+	editing.path = argv[optind] ? work_path(cli, argv[optind]) : NULL;
 	rc = trial_files(cli->home, NULL, &files, err);
 	if (rc == 0)
 		rc = begin(&editing, &files, err);
 	if (rc == 0)
 		rc = edit(&editing, err);
 	close_folder(&editing);
+	free(editing.path);
 	work_wipe(&files);
 	return rc == 0 ? CLI_DONE : CLI_FAILED;
 }

@@ -62,10 +62,21 @@ static struct progress look(const json_t *publication, const json_t *nodes)
 	return progress;
 }
 
+static bool changes_any(const json_t *publication)
+{
+	size_t i;
+	json_t *role;
+
+	json_array_foreach(json_object_get(publication, "roles"), i, role)
+		if (json_is_true(json_object_get(role, "changed")))
+			return true;
+	return false;
+}
+
 /* What became of each node of the changed roles. */
 static void print_nodes(const json_t *publication, const json_t *nodes)
 {
-	size_t i;
+	size_t i, count = 0;
 	json_t *node;
 
 	json_array_foreach(nodes, i, node) {
@@ -85,10 +96,13 @@ static void print_nodes(const json_t *publication, const json_t *nodes)
 			what = "is away: it gets it when it is back";
 		else if (json_is_object(json_object_get(node, "rejected")))
 			what = "rejects it";
+		count++;
 		cli_field(cli_string(node, "name"), 20);
 		cli_field(cli_string(node, "role"), 16);
 		(void)puts(what); /* checked at exit */
 	}
+	if (count == 0 && changes_any(publication))
+		(void)puts("no node of these roles is known yet"); /* ditto */
 }
 
 static void print_progress(const struct progress *progress)

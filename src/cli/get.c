@@ -93,7 +93,7 @@ int cmd_get(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'r')
-			return cli_usage(err, "wrong option");
+			return cli_wrong_option(option, argv, err);
 		reveal = true;
 	}
 	if (argc - optind != 1)

@@ -50,7 +50,7 @@ int cmd_init(struct cli *cli, int argc, char **argv, struct err *err)
 				return cli_usage(err, "\"%s\" is no port", optarg);
 			what.port = (uint16_t)port;
 		} else {
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		}
 	}
 	if (optind < argc)

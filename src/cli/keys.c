@@ -55,12 +55,8 @@ static int open_remote(struct keys *keys, struct err *err)
 int keys_open(struct cli *cli, struct keys *out, struct err *err)
 {
 	*out = (struct keys){.cli = cli};
-	if (cli_open(cli, err) != 0)
+	if (cli_open_admin(cli, err) != 0)
 		return CLI_FAILED;
-	if (!setup_done(cli->home)) {
-		(void)err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", cli->home->var);
-		return CLI_FAILED;
-	}
 	if (keyring_load_readable(cli->home, &out->ring, err) != 0)
 		return CLI_FAILED;
 	if (keyring_secrets(out->ring) > 0) {

@@ -30,17 +30,18 @@ static void cut(json_t *log, uint64_t count)
 
 int cmd_log(struct cli *cli, int argc, char **argv, struct err *err)
 {
-	bool json = false;
+	bool json = false, counted = false;
 	uint64_t count = UINT32_MAX;
 	json_t *answer = NULL, *log, *row;
 	size_t i;
 	int option, rc;
 
 	while ((option = getopt_long(argc, argv, "n:", options, NULL)) != -1) {
+		if ((option != 'n' && option != 'j') || (option == 'n' && counted))
+			return cli_wrong_option(option, argv, err);
 		if (option == 'n' && text_number(optarg, UINT32_MAX, &count) != 0)
 			return cli_usage(err, "\"%s\" is no number", optarg);
-		if (option != 'n' && option != 'j')
-			return cli_usage(err, "wrong option");
+		counted |= option == 'n';
 		json |= option == 'j';
 	}
 	if (optind < argc)

@@ -235,7 +235,7 @@ int cmd_nodes(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if ((option != 'j' && option != 'w' && option != 'k') || (option == 'k' && key))
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		json |= option == 'j';
 		watching |= option == 'w';
 		if (option == 'k')

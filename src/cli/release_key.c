@@ -22,12 +22,24 @@ static int print(const json_t *answer, struct err *err)
 		(void)err_set(err, ERR_RETRY, "the old key is not retired yet: run this once more");
 		return CLI_FAILED;
 	}
-	(void)printf("the old key is retired; %lld pins are signed again\n",
+	(void)printf("the old key is retired; pins signed again: %lld\n",
 		     (long long)json_integer_value(json_object_get(answer, "pins")));
 	(void)puts("next  back up var/" ADMIN_KEY
 		   ": older copies of it sign nothing any more; give new nodes a cluster file\n"
 		   "      that genclust prints now");
 	return CLI_DONE;
+}
+
+/* The document alone, and the same exit code. */
+static int print_json(const json_t *answer, struct err *err)
+{
+	int rc = cli_print_json(answer, err);
+
+	if (rc == CLI_DONE && !json_is_true(json_object_get(answer, "done"))) {
+		(void)err_set(err, ERR_RETRY, "the old key is not retired yet: mend what is refused, and run this once more");
+		rc = CLI_FAILED;
+	}
+	return rc;
 }
 
 int cmd_release_key(struct cli *cli, int argc, char **argv, struct err *err)
@@ -38,14 +50,14 @@ int cmd_release_key(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'j')
-			return cli_usage(err, "wrong option");
+			return cli_wrong_option(option, argv, err);
 		json = true;
 	}
 	if (argc - optind != 1 || strcmp(argv[optind], "rotate") != 0)
 		return cli_usage(err, "release-key takes rotate");
-	if (cli_open(cli, err) != 0 || cluster_keys_change(cli->home, KEYS_ROTATE_RELEASE, &answer, err) != 0)
+	if (cli_open_admin(cli, err) != 0 || cluster_keys_change(cli->home, KEYS_ROTATE_RELEASE, &answer, err) != 0)
 		return CLI_FAILED;
-	rc = json ? cli_print_json(answer, err) : print(answer, err);
+	rc = json ? print_json(answer, err) : print(answer, err);
 	json_decref(answer);
 	return rc;
 }

@@ -61,13 +61,13 @@ int cmd_restore(struct cli *cli, int argc, char **argv, struct err *err)
 		else if (option == 'r' && !role)
 			role = optarg;
 		else
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 	}
 	if (!from || optind < argc)
 		return cli_usage(err, "restore takes --from REPO");
 	if (role && !name_valid(role))
 		return cli_usage(err, "\"%s\" is no name for a role", role);
-	if (cli_open(cli, err) != 0)
+	if (cli_open_admin(cli, err) != 0)
 		return CLI_FAILED;
 	/* a running daemon would not see it: it is to be stopped first, as the lock's error says */
 	if (home_lock(cli->home, err) != 0)

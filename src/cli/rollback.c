@@ -159,12 +159,8 @@ static int whole_cluster(struct cli *cli, const struct asked *asked, struct err 
 	char hex[OID_HEX_SIZE], *path;
 	int rc;
 
-	if (cli_open(cli, err) != 0)
+	if (cli_open_admin(cli, err) != 0)
 		return CLI_FAILED;
-	if (!setup_done(cli->home)) {
-		(void)err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", cli->home->var);
-		return CLI_FAILED;
-	}
 	path = home_var(cli->home, ADMIN_SOURCE);
 	rc = repo_open(path, &repo, err);
 	if (rc == 0)
@@ -241,10 +237,8 @@ static int pin_here(struct cli *cli, const struct asked *asked, json_t **out, st
 	struct pinning_wish wish = {.node = asked->node, .rev = asked->rev, .reason = asked->reason};
 	int rc;
 
-	if (cli_open(cli, err) != 0)
+	if (cli_open_admin(cli, err) != 0)
 		return -1;
-	if (!setup_done(cli->home))
-		return err_set(err, ERR_GONE, "%s is no admin home: muster init makes one", cli->home->var);
 	if (home_lock(cli->home, err) != 0)
 		return -1;
 	rc = pin_locked(cli, &wish, out, err);
@@ -335,7 +329,7 @@ static int parse(int argc, char **argv, const struct option *options, struct ask
 		else if (option == OPTION_WAIT)
 			asked->follow.wait = true;
 		else
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->follow.wait_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
 	}

@@ -209,6 +209,8 @@ static int promote(struct cli *cli, const struct asked *asked, struct err *err)
 
 /* --- role-key --- */
 
+static void tell_unknown_role(struct cli *cli, const char *role);
+
 static int role_key(struct cli *cli, const struct asked *asked, struct err *err)
 {
 	struct keys keys;
@@ -226,6 +228,8 @@ static int role_key(struct cli *cli, const struct asked *asked, struct err *err)
 		(void)err_sys(err, "output");
 		rc = CLI_FAILED;
 	}
+	if (rc == CLI_DONE)
+		tell_unknown_role(cli, asked->words[0]);
 	seal_wipe(&text);
 	keys_close(&keys);
 	return rc;
@@ -276,6 +280,25 @@ static int read_main(struct cli *cli, struct listing *listing, struct err *err)
 	repo_free(repo);
 	free(path);
 	return rc;
+}
+
+/* A slip of the pen is a key that opens nothing; that of a role to come is one as well, and meant. */
+static void tell_unknown_role(struct cli *cli, const char *role)
+{
+	struct listing listing = {.role = NULL};
+	bool known = false;
+	struct err err;
+
+	if (read_main(cli, &listing, &err) == 0) {
+		for (size_t i = 0; i < listing.roles.count; i++)
+			known |= strcmp(listing.roles.names[i], role) == 0;
+		if (!known && listing.roles.count > 0)
+			(void)fprintf(stderr, "muster: secret: there is no role %s in what is published: is the name right?\n",
+				      role); /* no one else to tell */
+	}
+	roles_clear(&listing.roles);
+	document_free(listing.doc);
+	model_free(listing.model);
 }
 
 static int list_secrets(struct cli *cli, struct listing *listing, struct err *err)
@@ -431,7 +454,7 @@ int cmd_secret(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'f' && option != 'j')
-			return cli_usage(err, "wrong option");
+			return cli_wrong_option(option, argv, err);
 		asked.force |= option == 'f';
 		asked.json |= option == 'j';
 	}

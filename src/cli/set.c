@@ -78,7 +78,7 @@ int cmd_set(struct cli *cli, int argc, char **argv, struct err *err)
 	int rc;
 
 	if (getopt_long(argc, argv, "+", options, NULL) != -1)
-		return cli_usage(err, "wrong option");
+		return cli_wrong_option('?', argv, err);
 	if (argc - optind != 2)
 		return cli_usage(err, "set takes a path and a value");
 	path = argv[optind];
@@ -115,7 +115,7 @@ int cmd_delete(struct cli *cli, int argc, char **argv, struct err *err)
 	int rc;
 
 	if (getopt_long(argc, argv, "+", options, NULL) != -1)
-		return cli_usage(err, "wrong option");
+		return cli_wrong_option('?', argv, err);
 	if (argc - optind != 1)
 		return cli_usage(err, "delete takes one path");
 	if (work_open(cli, err) != 0)

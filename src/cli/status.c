@@ -137,7 +137,7 @@ int cmd_status(struct cli *cli, int argc, char **argv, struct err *err)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'j')
-			return cli_usage(err, "wrong option");
+			return cli_wrong_option(option, argv, err);
 		json = true;
 	}
 	if (optind < argc)

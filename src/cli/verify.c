@@ -85,7 +85,7 @@ int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err)
 		else if (option == 'r' && !v.role)
 			v.role = optarg;
 		else
-			return cli_usage(err, "wrong option or an option twice");
+			return cli_wrong_option(option, argv, err);
 	}
 	if (!file || argc - optind != 1)
 		return cli_usage(err, "verify takes --cluster FILE and one repository");

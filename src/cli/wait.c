@@ -6,6 +6,7 @@
 #include "node/runtime.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -25,6 +26,7 @@ struct wanted {
 	const char *release; /* a prefix of a release or of its source */
 	uint64_t sequence;
 	unsigned limit_ms;
+	char seen[96]; /* what it is instead, for people */
 };
 
 static bool starts(const char *text, const char *prefix)
@@ -42,8 +44,17 @@ static bool reached(const json_t *status, const struct wanted *wanted)
 	return (uint64_t)json_integer_value(json_object_get(status, "sequence")) >= wanted->sequence;
 }
 
+static void see(const json_t *status, struct wanted *wanted)
+{
+	const char *release = cli_string(status, "transactionId");
+
+	(void)snprintf(wanted->seen, sizeof(wanted->seen), ": the node is %s with %.12s, sequence %lld",
+		       cli_string(status, "nodeState"), release ? release : "no release",
+		       (long long)json_integer_value(json_object_get(status, "sequence"))); /* fits */
+}
+
 /* One conversation, until it is reached, time is up or the daemon goes. */
-static int converse(struct ask *conversation, const struct wanted *wanted, uint64_t deadline, struct err *err)
+static int converse(struct ask *conversation, struct wanted *wanted, uint64_t deadline, struct err *err)
 {
 	json_int_t version = 0;
 	uint64_t now;
@@ -58,6 +69,7 @@ static int converse(struct ask *conversation, const struct wanted *wanted, uint6
 			return err->code == ERR_GONE || loop_now() < deadline ? CLI_NO_DAEMON : CLI_TIMEOUT;
 		version = json_integer_value(json_object_get(answer, "version"));
 		good = reached(json_object_get(answer, "status"), wanted);
+		see(json_object_get(answer, "status"), wanted);
 		json_decref(answer);
 		if (good)
 			return CLI_DONE;
@@ -88,9 +100,14 @@ static bool is_prefix(const char *text)
 
 static int parse(int argc, char **argv, struct wanted *wanted, struct err *err)
 {
+	bool timed = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == '?' || (option == 's' && wanted->state) || (option == 'r' && wanted->release) ||
+		    (option == 'q' && wanted->sequence) || (option == 't' && timed))
+			return cli_wrong_option(option, argv, err);
+		timed |= option == 't';
 		if (option == 's' && !is_state(optarg))
 			return cli_usage(err, "\"%s\" is no state of a node", optarg);
 		if (option == 'r' && !is_prefix(optarg))
@@ -103,8 +120,6 @@ static int parse(int argc, char **argv, struct wanted *wanted, struct err *err)
 			return cli_usage(err, "\"%s\" is no sequence", optarg);
 		else if (option == 't' && cli_seconds(optarg, &wanted->limit_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
-		else if (option == '?')
-			return cli_usage(err, "wrong option");
 	}
 	if (!wanted->state && !wanted->release && !wanted->sequence)
 		wanted->state = "RUNNING";
@@ -134,6 +149,6 @@ int cmd_wait(struct cli *cli, int argc, char **argv, struct err *err)
 			(void)nanosleep(&pause, NULL); /* cut short is fine */
 	}
 	if (rc == CLI_TIMEOUT)
-		(void)err_set(err, ERR_RETRY, "not reached within %u s", wanted.limit_ms / 1000);
+		(void)err_set(err, ERR_RETRY, "not reached within %u s%s", wanted.limit_ms / 1000, wanted.seen);
 	return rc;
 }

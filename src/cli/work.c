@@ -9,12 +9,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int work_open(struct cli *cli, struct err *err)
 {
 	struct identity *identity = NULL;
 
-	if (cli_open(cli, err) != 0 || cli_identity(cli, &identity, err) != 0)
+	if (cli_open_admin(cli, err) != 0 || cli_identity(cli, &identity, err) != 0)
 		return -1;
 	identity_free(identity);
 	return 0;
@@ -79,6 +81,56 @@ int work_reveal(struct cli *cli, struct fileset *set, const char *path, struct e
 	document_free(doc);
 	model_free(model);
 	return rc;
+}
+
+/* What PATH leads to, but for its last part, which may be gone; NULL when the folder is not there. */
+static char *resolve(const char *path)
+{
+	char *copy = text_copy(path), *slash = strrchr(copy, '/'), *folder, *out;
+	const char *last = slash + 1;
+
+	if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) {
+		free(copy);
+		return realpath(path, NULL);
+	}
+	*slash = '\0';
+	folder = realpath(*copy ? copy : "/", NULL);
+	out = folder ? text_format("%s/%s", folder, last) : NULL;
+	free(folder);
+	free(copy);
+	return out;
+}
+
+static bool is_there(const char *folder, const char *path)
+{
+	char *full = text_format("%s/%s", folder, path);
+	struct stat st;
+	bool there = lstat(full, &st) == 0;
+
+	free(full);
+	return there;
+}
+
+char *work_path(const struct cli *cli, const char *asked)
+{
+	char *source = home_var(cli->home, ADMIN_SOURCE), *root = realpath(source, NULL), *cwd = getcwd(NULL, 0);
+	char *path = text_format("%s/%s", asked[0] == '/' || !cwd ? "" : cwd, asked), *full = resolve(path), *out;
+	size_t n = root ? strlen(root) : 0;
+	bool inside = *asked && full && root && strncmp(full, root, n) == 0 && (full[n] == '/' || !full[n]);
+
+	/* in a folder of the work tree a name may still be meant from the root */
+	if (inside && !is_there("/", full) && is_there(root, asked))
+		inside = false;
+	if (inside)
+		out = text_copy(full[n] && full[n + 1] ? full + n + 1 : ".");
+	else
+		out = text_copy(strncmp(asked, "./", 2) == 0 && asked[2] ? asked + 2 : asked);
+	free(full);
+	free(path);
+	free(cwd);
+	free(root);
+	free(source);
+	return out;
 }
 
 void work_wipe(struct fileset *set)

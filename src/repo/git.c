@@ -407,6 +407,7 @@ int repo_ref_each(struct repo *repo, const char *prefix,
 
 int repo_resolve(struct repo *repo, const char *rev, struct oid *out, struct err *err)
 {
+	const char *where = git_repository_workdir(repo->git); /* NULL: it is bare */
 	git_object *object = NULL, *commit = NULL;
 	int rc = git_revparse_single(&object, repo->git, rev);
 
@@ -414,6 +415,11 @@ int repo_resolve(struct repo *repo, const char *rev, struct oid *out, struct err
 		rc = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
 	if (rc == 0)
 		*out = oid_from_git(git_object_id(commit));
+	else if (rc == GIT_ENOTFOUND)
+		(void)err_set(err, ERR_GONE, "there is no revision \"%.100s\" in %s: git log there lists them", rev,
+			      where ? where : git_repository_path(repo->git));
+	else if (rc == GIT_EAMBIGUOUS)
+		(void)err_set(err, ERR_REFUSED, "revision \"%.100s\" could be several: give more digits", rev);
 	else
 		(void)git_err(err, rc, "revision \"%.100s\"", rev);
 	git_object_free(commit);

@@ -262,7 +262,8 @@ static int check_path(struct repo *repo, git_index *index, const char *asked, st
 	int ignored = 0, rc = 0;
 
 	if (!tracked && !((all || fileset_path_valid(name)) && lstat(path, &st) == 0))
-		rc = err_set(err, ERR_REFUSED, "%.200s: no such file or folder", asked);
+		rc = err_set(err, ERR_REFUSED, "%.200s: no such file or folder in %s", asked,
+			     git_repository_workdir(repo_git2(repo)));
 	else if (!tracked && !all &&
 		 git_ignore_path_is_ignored(&ignored, repo_git2(repo), name) == 0 && ignored)
 		rc = err_set(err, ERR_REFUSED,

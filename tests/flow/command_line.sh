@@ -24,6 +24,31 @@ fits() {
 	! awk 'length($0) > 80' out | grep . || fail "$1: over 80 columns"
 }
 
+# The long options of the help are those of the manual's synopsis, and each is told in the manual.
+manuals() {
+	local page option command
+	for page in muster.1 musterd.8 genclust.1; do
+		tr -d '\\' <"$top_srcdir/man/$page" >manual
+		sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' manual >synopsis
+		"${page%.*}" --help >shown
+		if [ "$page" = muster.1 ]; then
+			for command in $(sed -n 's/^\.Cm \([a-z-]*\).*/\1/p' synopsis | sort -u); do
+				muster "$command" --help >>shown
+			done
+		fi
+		grep -oE -- '--[a-z][a-z-]+' shown | sort -u | sed 's/^-//' >help.options
+		grep -oE -- '(Fl|\||,) -[a-z][a-z-]+' synopsis | sed 's/.* //' | sort -u >synopsis.options
+		while read -r option; do
+			grep -qE -- "^\.It (.* )?$option\>|^-$option\>| $option\>" manual || fail "-$option is not in $page"
+		done <help.options
+		while read -r option; do
+			grep -qxe "$option" help.options || fail "-$option of $page is not in the help"
+		done <synopsis.options
+		[ "$(wc -l <synopsis.options)" -ge 3 ] || fail "no options in $page"
+	done
+	ok 'manuals have the options'
+}
+
 help() {
 	local program command count=0
 	for program in muster musterd genclust; do
@@ -45,6 +70,7 @@ help() {
 		count=$((count + 1))
 	done
 	[ "$count" -ge 18 ] || fail "only $count commands were found"
+	manuals
 	exits 0 muster secret rotate --help
 	grep -q '^usage: muster secret ' out || fail 'no help after an action'
 	for command in filter hook; do

@@ -111,7 +111,7 @@ refused 1 'nothing was changed' m edit environment.xml
 grep -q '^environment.xml:[0-9]*: .*no-such-endpoint' out || fail "no finding: $(cat out)"
 export EDIT='s/<config/<konfig/'
 refused 1 'nothing was changed' m edit environment.xml
-refused 1 'several files' m edit
+refused 1 'say which one: ' m edit
 refused 1 'no file of the configuration' m edit nothing.xml
 refused 1 'no file of the configuration' m edit ../cluster.key
 EDITOR=false refused 1 'the editor failed' m edit environment.xml
