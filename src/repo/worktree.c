@@ -486,6 +486,9 @@ static int read_file(int dirfd, const char *path, uint32_t mode, size_t *total, 
 		return err_set(err, ERR_REFUSED, "more than %u files", LIMIT_TREE_FILES);
 	buf_init(&data, LIMIT_FILE_SIZE);
 	rc = fs_read(dirfd, path, &data, err);
+	if (rc != 0 && err->code == ERR_DENIED) /* root put it there, with the umask that secrets have */
+		rc = err_set(err, ERR_DENIED, "%s: user %lu, whose work tree it is in, may not read it: give it to him",
+			     path, (unsigned long)geteuid());
 	*total += data.len;
 	if (rc == 0 && *total > LIMIT_TREE_SIZE)
 		rc = err_set(err, ERR_REFUSED, "files of more than %u bytes together",

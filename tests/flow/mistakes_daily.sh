@@ -198,3 +198,23 @@ on_admin 1 'no node is named "nod1"' rollback --node nod1 HEAD
 on_admin 1 'restore: nowhere: ' restore --from nowhere
 on_admin 1 'holds no releases of role intern' restore --from node/var/node/replica.git --role intern
 ok 'the wrong machine, and no daemon'
+
+# --- another user's ---
+
+# Root edits in the home of another user: a new file has root's umask.
+if [ "$(id -u)" = 0 ]; then
+	chmod 755 "$AREA"
+	chown -R 65534:65534 admin
+	(umask 077 && cp "$config/tokens.xml" "$config/copy.xml")
+	for command in check 'commit -m x' 'slice --role internal' diff; do
+		# shellcheck disable=SC2086
+		exits 1 muster --home admin $command
+		grep -q 'copy.xml: user 65534, whose work tree it is in, may not read it' err || fail "$command: $(cat err)"
+	done
+	rm "$config/copy.xml"
+	exits 1 musterd --home admin --no-status
+	grep -q 'belongs to user 65534, not 0: start as that user' err || fail "another user's home: $(cat err)"
+	exits 0 muster --home admin check
+	[ -z "$(find admin -user 0)" ] || fail "root left $(find admin -user 0)"
+	ok "another user's home"
+fi
