@@ -78,9 +78,7 @@ static int approve_node(struct serve *serve, struct node *node, const struct mem
 
 /* --- revoke --- */
 
-/*
- * The join keys that the node has in its hands: those it came with, and, as its slice has the cluster file, those of its role.
- */
+/* The join keys that the node has in its hands: those it came with, and, as its slice has the cluster file, those of its role. */
 static void find_joins(const struct node *node, const struct identity *identity, struct member *out)
 {
 	struct join join;
@@ -95,6 +93,32 @@ static void find_joins(const struct node *node, const struct identity *identity,
 		(void)join_add(out->joins, &out->join_count, REVOKED_JOINS, node->joins + i - 1);
 }
 
+/* A machine may have come with its key under several names: what matters most is of the one that is meant. */
+static void find_all_joins(struct serve *serve, const struct node *meant, const struct identity *identity, struct member *out)
+{
+	struct registry *registry = serve_registry(serve);
+
+	find_joins(meant, identity, out);
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		const struct node *node = registry_at(registry, i);
+
+		if (node != meant && crypto_equal(node->key, meant->key, KEY_SIZE))
+			find_joins(node, identity, out);
+	}
+}
+
+static void cut_key(struct serve *serve, const struct node *meant)
+{
+	struct registry *registry = serve_registry(serve);
+
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		const struct node *node = registry_at(registry, i);
+
+		if (crypto_equal(node->key, meant->key, KEY_SIZE))
+			serve_cut(serve, node, "its key was revoked");
+	}
+}
+
 static int revoke_node(struct serve *serve, const struct identity *identity, struct node *node,
 		  const struct member_wish *wish, struct member *out, struct err *err)
 {
@@ -104,14 +128,14 @@ static int revoke_node(struct serve *serve, const struct identity *identity, str
 		return -1;
 	out->changed = !node->revoked;
 	if (out->changed) {
-		find_joins(node, identity, out);
+		find_all_joins(serve, node, identity, out);
 		if (registry_revoke(serve_registry(serve), node, out->joins, out->join_count, err) != 0)
 			return -1;
 	}
 	known = revoked_find(registry_revoked(serve_registry(serve)), node->key);
 	memcpy(out->joins, known->joins, sizeof(out->joins));
 	out->join_count = known->join_count;
-	serve_cut(serve, node, "its key was revoked");
+	cut_key(serve, node);
 	return 0;
 }
 

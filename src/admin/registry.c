@@ -321,6 +321,20 @@ void registry_approve(struct registry *registry, struct node *node, const uint8_
 	registry_note(registry);
 }
 
+/* A key that is revoked now: the node has nothing by it any more, under whatever name, and may claim none. */
+static void drop_key(struct registry *registry, struct node *node, const uint8_t key[static KEY_SIZE])
+{
+	if (node->claim && crypto_equal(node->claim->key, key, KEY_SIZE)) {
+		free(node->claim);
+		node->claim = NULL;
+	}
+	if (!is_key(node, key))
+		return;
+	node->revoked = true;
+	node->approved = false;
+	registry_touch(registry, node);
+}
+
 int registry_revoke(struct registry *registry, struct node *node, const struct join *joins, size_t count,
 		    struct err *err)
 {
@@ -334,9 +348,8 @@ int registry_revoke(struct registry *registry, struct node *node, const struct j
 	if (revoked_add(&registry->revoked, &key, err) != 0)
 		return -1;
 	registry->revoked_dirty = true;
-	node->revoked = true;
-	node->approved = false;
-	registry_touch(registry, node);
+	for (size_t i = 0; i < registry->count; i++)
+		drop_key(registry, registry->nodes[i], key.key);
 	registry_note(registry);
 	return 0;
 }

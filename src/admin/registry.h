@@ -95,7 +95,10 @@ const struct claim *node_claim(const struct node *node);
 /* The name is approved for KEY in ROLE, whoever had it. It must not be connected with another. */
 void registry_approve(struct registry *registry, struct node *node, const uint8_t key[static KEY_SIZE],
 		      const char *role, const struct join *join);
-/* The node's key is refused from now on, and JOINS count as known to a stranger. FULL when too many keys are revoked. */
+/*
+ * The node's key is refused from now on, whatever names it came with, and JOINS count as known to a stranger. FULL when too many
+ * keys are revoked.
+ */
 int registry_revoke(struct registry *registry, struct node *node, const struct join *joins, size_t count,
 		    struct err *err);
 /* Nothing is known of that name any more. It must not be connected. */

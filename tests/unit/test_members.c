@@ -413,6 +413,62 @@ static void test_revoke(void **state)
 	json_decref(doc);
 }
 
+/* A key that came under two names: whichever is revoked, the connection that is open under the other one ends. */
+static void test_revoke_other_name(void **state)
+{
+	struct here *h = *state;
+	struct client first, second, third;
+	struct member member;
+	struct err err;
+
+	join(h, &first, "n1", "yes");
+	say_register(h, &second, &first, h->internal, "n2", "internal");
+	hears_registered(&second, "yes");
+	must_be_closed(&first);
+	away(h, "n1");
+	member = change(h, MEMBER_REVOKE, "n1");
+	assert_true(member.changed);
+	assert_int_equal(member.join_count, 2); /* what it came with as n2 is known to it as well */
+	assert_true(client_closed(&second));
+	assert_true(node_of(h, "n2")->revoked);
+	assert_false(node_of(h, "n2")->approved);
+	must_refuse_act(h, MEMBER_APPROVE, "n2", NULL, "revoked for good");
+	say_register(h, &third, &second, h->any, "n2", "internal");
+	must_be_refused(&third, "revoked");
+	assert_int_equal(try_change(h, MEMBER_REVOKE, "n2", NULL, &member, &err), 0);
+	assert_false(member.changed);
+	client_clear(&second);
+}
+
+/* What a revoked key had claimed before is not to be approved any more. */
+static void test_revoke_claim(void **state)
+{
+	char key[KEY_FINGERPRINT_SIZE], own[KEY_FINGERPRINT_SIZE];
+	struct here *h = *state;
+	struct client c, claims;
+	struct member member;
+	struct err err;
+
+	join(h, &c, "n1", "yes");
+	(void)key_fingerprint(c.key->public, own);
+	client_clear(&c);
+	away(h, "n1");
+	join(h, &c, "n2", "yes");
+	(void)key_fingerprint(c.key->public, key);
+	serve_set_approve(h->serve, true);
+	say_register(h, &claims, &c, h->any, "n1", "internal");
+	must_be_refused(&claims, "approval");
+	assert_non_null(node_claim(node_of(h, "n1")));
+	(void)change(h, MEMBER_REVOKE, "n2");
+	assert_null(node_claim(node_of(h, "n1")));
+	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", key, &member, &err), -1);
+	assert_false(change(h, MEMBER_APPROVE, "n1").changed);
+	(void)key_fingerprint(node_of(h, "n1")->key, key);
+	assert_string_equal(key, own);
+	assert_true(client_closed(&c));
+	client_clear(&c);
+}
+
 static void test_forget(void **state)
 {
 	const struct pin_wish wish = {
@@ -543,7 +599,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		members_test(test_waits),   members_test(test_setting),	      members_test(test_let_in),
 		members_test(test_approve), members_test(test_approve_claim), members_test(test_revoke),
-		members_test(test_forget),  members_test(test_damaged),	      members_test(test_audit),
+		members_test(test_revoke_other_name), members_test(test_revoke_claim), members_test(test_forget),  members_test(test_damaged),	      members_test(test_audit),
 		cmocka_unit_test(test_words), cmocka_unit_test(test_who),
 	};
 
