@@ -271,6 +271,17 @@ static int sign_again(const struct ending *ending, const char *node, struct pin 
 	return pin_store(ending->repo, node, &place->raw, err);
 }
 
+/* One of this cluster's, by a key that still counts: nothing that the old key did not say is said by the new one. */
+static bool is_ours(const struct identity *identity, const char *node, const struct pin *pin)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < identity->release_count; i++)
+		known |= memcmp(pin->signer, identity->release_public[i], KEY_SIZE) == 0;
+	return known && strcmp(pin->node, node) == 0 &&
+	       memcmp(pin->cluster_id, identity->cluster_id, CLUSTER_ID_SIZE) == 0;
+}
+
 /* One that does not count now does not count then either: it stays, and is told as at each start. */
 static int renew_pin(void *arg, const char *ref, const struct oid *oid)
 {
@@ -285,9 +296,9 @@ static int renew_pin(void *arg, const char *ref, const struct oid *oid)
 	(void)oid; /* found by its name */
 	buf_init(&raw, PIN_RAW_MAX);
 	if (pin_load(ending->repo, node, &raw, &why) != 0 || pin_parse(raw.data, raw.len, &pin, &why) != 0 ||
-	    strcmp(pin.node, node) != 0 || memcmp(pin.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE) != 0)
+	    !is_ours(identity, node, &pin))
 		log_warning("pins", node, "its pin does not count and is not signed again: %s",
-			    why.code == ERR_NONE ? "of another node or cluster" : why.text);
+			    why.code == ERR_NONE ? "of another node, cluster or key" : why.text);
 	else if (memcmp(pin.signer, identity->release_public[0], KEY_SIZE) != 0)
 		rc = sign_again(ending, node, &pin, ending->err);
 	buf_clear(&raw);

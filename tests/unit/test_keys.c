@@ -259,6 +259,43 @@ static void an_end_that_was_killed_is_ended(void **unused)
 	fixture_free(f);
 }
 
+/* Somebody put a pin into the repository that no key of this cluster signed: the end of a key change does not sign it. */
+static void a_strangers_pin_is_not_signed(void **unused)
+{
+	static const uint8_t seed[KEY_SIZE] = {7};
+	struct fixture *f = demo();
+	char *path = home_var(&f->home, ADMIN_RELEASES);
+	struct repo *repo = NULL;
+	struct keys_pins pins;
+	struct pin pin, after;
+	struct buf raw;
+	struct err err;
+
+	(void)unused;
+	(void)publish_main(f);
+	hold(f, "node1");
+	pin = stored_pin(f, "node1");
+	memcpy(pin.node, "node2", sizeof("node2"));
+	buf_init(&raw, PIN_RAW_MAX);
+	pin_sign(&pin, seed, &raw);
+	assert_int_equal(repo_open(path, &repo, &err), 0);
+	assert_int_equal(pin_store(repo, "node2", &raw, &err), 0);
+	repo_free(repo);
+	pin = stored_pin(f, "node2");
+	assert_int_equal(keys_add_release(&f->home, f->identity, &by, &err), 0);
+	assert_int_equal(publish_main(f), 2);
+	assert_int_equal(keys_end_release(&f->home, f->identity, &by, &pins, &err), 0);
+	assert_int_equal(pins.count, 1);
+	assert_string_equal(pins.list[0].pin.node, "node1");
+	after = stored_pin(f, "node2");
+	assert_int_equal(after.sequence, pin.sequence);
+	assert_memory_equal(after.signer, pin.signer, KEY_SIZE);
+	keys_pins_clear(&pins);
+	buf_clear(&raw);
+	free(path);
+	fixture_free(f);
+}
+
 static void the_old_key_stays_for_old_releases(void **unused)
 {
 	static char out[OUTPUT_MAX];
@@ -288,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_commit_that_was_not_made_is_made),
 		cmocka_unit_test(a_release_key_ends_when_all_have_moved),
 		cmocka_unit_test(an_end_that_was_killed_is_ended),
+		cmocka_unit_test(a_strangers_pin_is_not_signed),
 		cmocka_unit_test(the_old_key_stays_for_old_releases),
 	};
 
