@@ -141,7 +141,23 @@ static void cycle_fail(struct cycle *cycle, const char *step, const struct err *
 	cycle_end(cycle);
 }
 
-/* Whether it may come to run here. A pin that is not judged yet may hold this node elsewhere. */
+/* Whether it neither runs nor was refused or burnt here. */
+static bool is_new(struct runtime *runtime, const struct oid *release)
+{
+	const struct state_entry *entry = node_state_find(&runtime->state, release);
+	char active[OID_HEX_SIZE];
+
+	if (strcmp(runtime->active, oid_hex(release, active)) == 0)
+		return false;
+	if (runtime->refusal.step && oid_equal(&runtime->refusal.release, release))
+		return false;
+	return !entry || entry->verdict != VERDICT_BURNT;
+}
+
+/*
+ * Whether it may come to run here. A pin that is not judged yet may hold this node elsewhere. What was fetched may be another
+ * release than the admin named: one that was burnt here is not to run again for that.
+ */
 static bool may_deploy(const struct cycle *cycle)
 {
 	const struct runtime *runtime = cycle->runtime;
@@ -151,7 +167,9 @@ static bool may_deploy(const struct cycle *cycle)
 		return true;
 	if (runtime->wish || runtime->pin_waits || runtime->pin_unsaved)
 		return false;
-	return hold ? cycle->is_hold && strcmp(hold->release, cycle->name) == 0 : !cycle->is_hold;
+	if (hold)
+		return cycle->is_hold && strcmp(hold->release, cycle->name) == 0;
+	return !cycle->is_hold && is_new(cycle->runtime, &cycle->target);
 }
 
 static void cycle_next(struct cycle *cycle)
@@ -164,7 +182,7 @@ static void cycle_next(struct cycle *cycle)
 			wish_end(runtime, NULL);
 		cycle_end(cycle);
 	} else if (steps[cycle->step].deploys && !may_deploy(cycle)) {
-		log_info(steps[cycle->step].name, runtime->name, "not deployed: this node is held, or about to be");
+		log_info(steps[cycle->step].name, runtime->name, "not deployed: this node is held or about to be, or had it before");
 		runtime->retries = 0;
 		report_changed(runtime);
 		cycle_end(cycle);
@@ -285,19 +303,6 @@ static void cycle_run_step(struct cycle *cycle)
 	}
 	cycle->runtime->busy++;
 	loop_work(cycle->runtime->loop, on_work, on_done, cycle);
-}
-
-/* Whether it neither runs nor was refused or burnt here. */
-static bool is_new(struct runtime *runtime, const struct oid *release)
-{
-	const struct state_entry *entry = node_state_find(&runtime->state, release);
-	char active[OID_HEX_SIZE];
-
-	if (strcmp(runtime->active, oid_hex(release, active)) == 0)
-		return false;
-	if (runtime->refusal.step && oid_equal(&runtime->refusal.release, release))
-		return false;
-	return !entry || entry->verdict != VERDICT_BURNT;
 }
 
 /* Whether the admin's newest release is to be taken up now: while this node is held, it is only to be accepted. */

@@ -3,7 +3,8 @@
  * its releases, accepts nodes over the real channel, and offers them what a line on stdin names (offences.c); it answers
  * `RELEASE SEQUENCE` on stdout. What is good it keeps as its newest. `hostile --list` prints name, step and words of each.
  * `pin HOW ACTION NODE RELEASE SEQUENCE` sends a pin with each head from then on, and `pin` none; `text WORD` sends just that. After
- * `since RELEASE` a node that is behind can fetch, and after `stall` none can on this connection. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
+ * `since RELEASE` a node that is behind can fetch, and after `stall` none can on this connection. `lie SEQUENCE` tells of a release that does
+ * not exist, and the branch stays as it is. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
  */
 #include "offences.h"
 
@@ -264,6 +265,23 @@ static void command_stall(struct hostile *h)
 	(void)fflush(stdout);
 }
 
+/* The node asks for it, and finds what the branch has. */
+static void command_lie(struct hostile *h, const char *sequence)
+{
+	struct control_message message;
+	char hex[OID_HEX_SIZE];
+	struct oid none;
+
+	crypto_random(none.id, sizeof(none.id));
+	control_start(&message, CONTROL_HEAD);
+	control_add(&message, "release", oid_hex(&none, hex));
+	control_add(&message, "sequence", sequence);
+	peer_send_control(h->peer, &message);
+	control_clear(&message);
+	(void)printf("%s %s\n", hex, sequence);
+	(void)fflush(stdout);
+}
+
 static void stop(struct hostile *h)
 {
 	peers_free(h->peers);
@@ -298,6 +316,8 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 			command_pin(h, name);
 		else if (text_starts(name, "since "))
 			command_since(h, name + strlen("since "));
+		else if (text_starts(name, "lie "))
+			command_lie(h, name + strlen("lie "));
 		else if (strcmp(name, "stall") == 0)
 			command_stall(h);
 		else
