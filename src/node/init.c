@@ -460,6 +460,29 @@ static int find_keys(const struct home *home, struct keyring **out, struct err *
 	return 0;
 }
 
+/* One that is gone or damaged is in its copy still: what was accepted, and what this node is held at, is not lost with it. */
+static int find_state(const struct home *home, const struct runtime_options *options, struct start *out, struct err *err)
+{
+	int rc = node_state_load(&out->state, home, err);
+
+	if (rc == 0 && out->state.known) {
+		out->before = node_state_format(&out->state);
+		return 0;
+	}
+	if (rc != 0 && err->code != ERR_CORRUPT)
+		return rc;
+	if (rc != 0)
+		log_error("init", "state", "%s", err->text);
+	if (node_state_load_copy(&out->state, home)) {
+		out->rebuilt = true;
+		log_warning("init", "state", "taken from its copy, up to sequence %llu",
+			    (unsigned long long)out->state.chain.sequence);
+	} else if (rc != 0 && options->force_reload) {
+		forget(out, "the state is damaged");
+	}
+	return 0;
+}
+
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err)
 {
@@ -469,15 +492,7 @@ int init_find(const struct home *home, const struct runtime_options *options, st
 	*out = (struct start){0};
 	rc = find_keys(home, &out->ring, err);
 	if (rc == 0)
-		rc = node_state_load(&out->state, home, err);
-	if (rc == 0 && out->state.known) {
-		out->before = node_state_format(&out->state);
-	} else if (rc != 0 && err->code == ERR_CORRUPT) {
-		log_error("init", "state", "%s", err->text);
-		if (options->force_reload)
-			forget(out, "the state is damaged");
-		rc = 0;
-	}
+		rc = find_state(home, options, out, err);
 	if (rc == 0)
 		rc = find_all(home, options, out, &given, err);
 	if (rc == 0) {

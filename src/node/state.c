@@ -6,11 +6,16 @@
 #include "crypto/encode.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STATE_FILE "node/state"
+#define COPY_FILE  "node/state.copy"
+#define COPY_FRESH COPY_FILE ".tmp"
 enum { STATE_VERSION = 1 };
 
 static const char *const words[] = {
@@ -202,8 +207,21 @@ char *node_state_format(const struct node_state *state)
 	return text;
 }
 
+/* Not synced, and not missed: it is for the day on which another hand takes the state itself. */
+static void write_copy(const char *text, const struct home *home)
+{
+	struct err err;
+
+	(void)unlinkat(home->var_fd, COPY_FRESH, 0); /* what a kill left */
+	if (fs_write_unsynced(home->var_fd, COPY_FRESH, text, strlen(text), 0600, &err) != 0 ||
+	    renameat(home->var_fd, COPY_FRESH, home->var_fd, COPY_FILE) != 0)
+		(void)unlinkat(home->var_fd, COPY_FRESH, 0); /* the older one stays */
+}
+
 int node_state_write(const char *text, const struct home *home, struct err *err)
 {
+	/* first, so that it is never behind: what was accepted must not be lowered by a loss */
+	write_copy(text, home);
 	return fs_write_atomic(home->var_fd, STATE_FILE, text, strlen(text), 0600, err);
 }
 
@@ -354,7 +372,8 @@ static int parse_state(struct node_state *state, json_t *doc)
 	return 0;
 }
 
-int node_state_load(struct node_state *state, const struct home *home, struct err *err)
+/* A file that is not there is not known. */
+static int load_file(struct node_state *state, const struct home *home, const char *file, struct err *err)
 {
 	struct buf text;
 	json_t *doc = NULL;
@@ -362,7 +381,7 @@ int node_state_load(struct node_state *state, const struct home *home, struct er
 
 	*state = (struct node_state){0};
 	buf_init(&text, LIMIT_SMALL_FILE);
-	rc = fs_read(home->var_fd, STATE_FILE, &text, err);
+	rc = fs_read(home->var_fd, file, &text, err);
 	if (rc != 0 && err->code == ERR_GONE) {
 		buf_clear(&text);
 		return 0;
@@ -371,11 +390,23 @@ int node_state_load(struct node_state *state, const struct home *home, struct er
 		doc = json_loadb(buf_text(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
 		rc = doc ? parse_state(state, doc) : -1;
 		if (rc != 0)
-			(void)err_set(err, ERR_CORRUPT, "%s/%s: damaged", home->var, STATE_FILE);
+			(void)err_set(err, ERR_CORRUPT, "%s/%s: damaged", home->var, file);
 	}
 	if (rc != 0)
 		node_state_clear(state);
 	json_decref(doc);
 	buf_clear(&text);
 	return rc;
+}
+
+int node_state_load(struct node_state *state, const struct home *home, struct err *err)
+{
+	return load_file(state, home, STATE_FILE, err);
+}
+
+bool node_state_load_copy(struct node_state *state, const struct home *home)
+{
+	struct err err;
+
+	return load_file(state, home, COPY_FILE, &err) == 0 && state->known;
 }

@@ -1,6 +1,7 @@
 /*
  * What a node must remember, in var/node/state (JSON, replaced atomically): the newest release it ever accepted, with the
- * keys that may sign the next, what it is held at, and what became of the releases it had.
+ * keys that may sign the next, what it is held at, and what became of the releases it had. Beside it is a copy, state.copy, for the
+ * case that another hand removes or damages it.
  */
 #ifndef MUSTER_NODE_STATE_H
 #define MUSTER_NODE_STATE_H
@@ -70,6 +71,8 @@ struct node_state {
 
 /* Reads it; a home without one gives a state that is not known. CORRUPT when it is damaged. */
 int node_state_load(struct node_state *state, const struct home *home, struct err *err);
+/* The copy instead; false when there is none that is whole, and then STATE is not known. */
+bool node_state_load_copy(struct node_state *state, const struct home *home);
 /* Its text (free), and writing that: apart, so that a worker can write what the loop has. */
 char *node_state_format(const struct node_state *state);
 int node_state_write(const char *text, const struct home *home, struct err *err);

@@ -256,7 +256,7 @@ struct start {
 	bool has_revision;
 	struct revision revision;  /* the last configuration, verified again */
 	struct settings settings;  /* its own, or the default ones */
-	bool rebuilt;		   /* the state was lost and made anew from the rest */
+	bool rebuilt;		   /* the state was lost: it is of its copy, or made anew from the rest */
 	bool mended;		   /* REVISION was made anew and is not yet on the disk, or CURRENT does not lead to it */
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
 	struct point file;	   /* the cluster configuration in etc/init */

@@ -27,28 +27,70 @@ break_it() {
 	"$@"
 }
 
+lost() { rm -r node/var/node/state node/var/node/state.copy "$@"; }
+
 state() {
 	break_it rm node/var/node/state
 	again 'no state'
 	counted 'no state'
-	logged 'made anew from what is verified here, up to sequence 3' || fail 'not told'
+	logged 'taken from its copy, up to sequence 3' || fail 'not told'
 	break_it truncate -s 100 node/var/node/state
 	again 'half a state'
 	counted 'half a state'
-	logged 'node/state: damaged' || fail 'not told'
-	ok 'a state that is lost or cut is made anew from the replica'
-	break_it rm -r node/var/node/state node/var/node/replica.git
+	logged 'node/state: damaged' && logged 'taken from its copy' || fail 'not told'
+	ok 'a state that is lost or cut is in its copy'
+	break_it lost
+	again 'no state and no copy'
+	counted 'no state and no copy'
+	logged 'made anew from what is verified here, up to sequence 3' || fail 'not told'
+	break_it truncate -s 100 node/var/node/state node/var/node/state.copy
+	again 'half a state and half a copy'
+	logged 'node/state: damaged' && logged 'made anew from what is verified' || fail 'not told'
+	ok 'else it is made anew from the replica'
+	break_it lost node/var/node/replica.git
 	again 'no state and no replica'
 	within "$DEADLINE" replica_whole || fail 'the replica is not fetched anew'
 	ok 'from the revisions, if the replica is lost too'
-	break_it rm -r node/var/node/state node/var/node/current
+	break_it lost node/var/node/current
 	again 'no state and no current'
 	ok 'without the link'
 }
 
+# What this node is held at, and what was burnt here, is not lost with the state; nor with the replica besides.
+verdicts() {
+	local older
+	older=$(muster --home node log --json | jsonget .1.release)
+	muster --home node rollback --here "$older" --reason 'it stays' >/dev/null
+	break_it rm -r node/var/node/state node/var/node/replica.git
+	node
+	wait_state node RUNNING
+	within "$DEADLINE" replica_whole || fail 'the replica is not fetched anew'
+	field_is node .transactionId "$older" || fail "not at what it is held at: $(muster --home node status --json)"
+	field_is node .held.by node && field_is node .held.reason 'it stays' || fail 'the hold is lost'
+	[ "$(accepted accepted)" = "$release" ] || fail 'what was accepted is lower'
+	mkdir -p node/etc/activate.d
+	printf '#!/bin/sh\necho "$MUSTER_RELEASE" >>"%s/ran"\n[ "$MUSTER_RELEASE" != %s ]\n' "$PWD" "$release" \
+		>node/etc/activate.d/10
+	chmod +x node/etc/activate.d/10
+	muster --home node resume --here >/dev/null
+	within "$DEADLINE" field_is node .rejected.step activate || fail "not burnt: $(muster --home node status --json)"
+	within "$DEADLINE" field_is node .transactionId "$older" || fail 'not swapped back'
+	break_it rm node/var/node/state
+	node
+	wait_state node RUNNING
+	field_is node .rejected.release "$release" || fail "what is burnt is not told: $(muster --home node status --json)"
+	field_is node .transactionId "$older" || fail 'what was burnt runs'
+	[ "$(grep -c "$release" ran)" = 1 ] || fail 'what was burnt is tried again'
+	rm -r node/etc/activate.d
+	muster --home node resume --here >/dev/null
+	within "$DEADLINE" field_is node .transactionId "$release" || fail 'it does not go on'
+	remember
+	ok 'what it is held at and what was burnt is not lost with the state'
+}
+
 alone() {
 	halt admin
-	break_it rm node/var/node/state
+	break_it lost
 	again 'no state, no admin' WAITING
 	break_it rm "node/var/node/revisions/$release/config.xml"
 	again 'damaged revision, no admin' WAITING
@@ -140,7 +182,7 @@ replica() {
 strangers() {
 	halt node
 	cp -a node stranger
-	rm -f stranger/var/node/state
+	rm -f stranger/var/node/state stranger/var/node/state.copy
 	mkdir -p other/etc/init
 	cp "$top_srcdir"/tests/fixtures/demo/*.xml other/etc/init/
 	muster --home other init --host 127.0.0.1 --port "$port" >/dev/null
@@ -165,6 +207,7 @@ need git python3
 setup
 sequence=$(field node .sequence)
 state
+verdicts
 alone
 replica
 key

@@ -260,6 +260,8 @@ static void a_damaged_state(void **state)
 	put_cluster(p, ours, "*");
 	start_and_stop(p, &plain);
 	put_file(p, "node/state", "{\"version\":1}");
+	starts(p, &plain, "its last configuration"); /* its copy is whole */
+	put_file(p, "node/state.copy", "{\"version\":1}");
 	starts(p, &plain, "the configuration in etc/init"); /* there is no release that it could be made of */
 	starts(p, &forced, "the configuration in etc/init");
 	start_and_stop(p, &forced);

@@ -130,6 +130,41 @@ static void every_truncation_is_damage(void **state_)
 	node_state_clear(&state);
 }
 
+/* It is what was written last, whatever becomes of the state; and a copy that cannot be made keeps nobody from writing. */
+static void a_copy_is_kept(void **state_)
+{
+	struct place *p = *state_;
+	struct node_state state = sample(), back;
+	char *text = node_state_format(&state), *again;
+
+	assert_false(node_state_load_copy(&back, &p->home));
+	assert_false(back.known);
+	put_file(p, "node/state.copy.tmp", "left by a kill");
+	write_state(p, &state);
+	must(fs_remove_tree(p->home.var_fd, "node/state", err));
+	assert_true(node_state_load_copy(&back, &p->home));
+	again = node_state_format(&back);
+	assert_string_equal(again, text);
+	free(again);
+	node_state_clear(&back);
+	state.pin_sequence = 7;
+	write_state(p, &state);
+	assert_true(node_state_load_copy(&back, &p->home));
+	assert_int_equal(back.pin_sequence, 7);
+	node_state_clear(&back);
+	put_file(p, "node/state.copy", "{\"version\":1}");
+	assert_false(node_state_load_copy(&back, &p->home));
+	assert_false(back.known);
+	must(fs_remove_tree(p->home.var_fd, "node/state.copy", err));
+	must(fs_make_dirs(p->home.var_fd, "node/state.copy/x", 0700, err));
+	write_state(p, &state);
+	must(node_state_load(&back, &p->home, err));
+	assert_int_equal(back.pin_sequence, 7);
+	node_state_clear(&back);
+	free(text);
+	node_state_clear(&state);
+}
+
 /* Members that were thought of later: without them nothing is known of etc/init, so that nothing differs from it. */
 static void an_older_one_is_read(void **state_)
 {
@@ -335,7 +370,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		place_test(a_new_home_knows_nothing), place_test(comes_back),
-		place_test(every_truncation_is_damage), place_test(an_older_one_is_read), place_test(every_member_is_looked_at),
+		place_test(every_truncation_is_damage),
+		place_test(a_copy_is_kept), place_test(an_older_one_is_read), place_test(every_member_is_looked_at),
 		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
 		place_test(a_verdict_may_repeat_its_reason), place_test(holds_are_looked_at),
 		place_test(held_ones_are_kept),
