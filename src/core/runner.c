@@ -153,6 +153,8 @@ static _Noreturn void child(const struct hook *hook, const char *path, int outpu
 	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
 	    chdir("/") != 0)
 		_exit(126);
+	/* nor what whoever started the daemon had open; a kernel that is too old for it leaves that much */
+	(void)close_range(3, ~0u, 0);
 	(void)execve(path, argv, hook->request->env); /* returns only when it fails */
 	(void)fprintf(stderr, "cannot be run: %s\n", strerror(errno));
 	_exit(126);

@@ -24,6 +24,7 @@ cat >node/etc/activate.d/50-reload <<END
 #!/bin/bash
 set -e
 env | sort >"$AREA/hook.env"
+ls -l /proc/self/fd >"$AREA/hook.files"
 printf '%s %s\n' "\$(awk '\$1 == "NoNewPrivs:" { print \$2 }' /proc/self/status)" \
 	"\$(awk '\$1 == "Seccomp_filters:" { print \$2 }' /proc/self/status)" >"$AREA/hook.walls"
 cat "$AREA/secrets/outside" >"$AREA/hook.read"
@@ -36,7 +37,9 @@ echo outside >secrets/outside
 start admin admin --admin --log-level debug
 wait_admin admin
 export STRANGE_SECRET=not-for-hooks GIT_TRACE=0 LD_BIND_NOW=1
+exec {stray}</dev/null
 start node node --no-admin --service-role default --service-name node1 --no-status --log-level debug
+exec {stray}<&-
 unset STRANGE_SECRET GIT_TRACE LD_BIND_NOW
 wait_state node RUNNING
 wait_sequence node 1
@@ -47,6 +50,9 @@ within "$DEADLINE" test -s hook.ran || fail 'the hook did not do its work'
 ! grep -vE '^(PATH|MUSTER_(NAME|ROLE|RELEASE|SEQUENCE|SOURCE|PREVIOUS|CURRENT|PLAIN)|PWD|SHLVL|_)=' hook.env ||
 	fail 'a hook has more in its environment'
 [ "$(grep -c '^MUSTER_' hook.env)" = 8 ] || fail "a hook lacks variables: $(cat hook.env)"
+
+# nothing is open in it but /dev/null, where its output goes, and what ls itself opens
+[ "$(grep -c ' -> ' hook.files)" = 4 ] || fail "a hook has more files open: $(cat hook.files)"
 
 # --- the walls stand ---
 
