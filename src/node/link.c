@@ -209,7 +209,7 @@ static void on_head(struct link *link, const struct control_message *message)
 		peer_close(link->peer, "the admin named no release: \"%.50s\"", hex);
 		return;
 	}
-	if (base && (oid_parse(base, &news->base) != 0 || size == 0 || size > LIMIT_PUSHED_PACK)) {
+	if (base && (!hex || oid_parse(base, &news->base) != 0 || size == 0 || size > LIMIT_PUSHED_PACK)) {
 		peer_close(link->peer, "the admin sends a pack of %llu bytes with its news",
 			   (unsigned long long)size);
 		return;
