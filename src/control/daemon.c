@@ -306,7 +306,7 @@ static const struct service_calls service_calls = {.ready = is_ready, .status = 
 
 static int daemon_start(struct daemon *daemon, struct err *err)
 {
-	if (proc_start(&daemon->proc, err) != 0)
+	if (proc_start(daemon->home->etc, &daemon->proc, err) != 0)
 		return -1;
 	if (home_lock(daemon->home, err) != 0)
 		return -1;

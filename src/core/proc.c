@@ -34,7 +34,7 @@ struct proc {
 	bool sent;		    /* the first one is */
 };
 
-int proc_start(struct proc **out, struct err *err)
+int proc_start(const char *etc, struct proc **out, struct err *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -51,7 +51,7 @@ int proc_start(struct proc **out, struct err *err)
 	}
 	if (pid == 0) {
 		(void)close(pair[0]); /* the daemon's: when that one ends, even killed, the runner ends its hook and itself */
-		runner_main(pair[1]);
+		runner_main(pair[1], etc);
 	}
 	(void)close(pair[1]); /* the runner's */
 	proc = mem_new(1, sizeof(*proc));

@@ -22,17 +22,17 @@ struct proc_result {
 
 typedef void proc_done_fn(void *arg, const struct proc_result *result);
 
-/* Forks the runner; call before the loop runs and before any thread. */
-int proc_start(struct proc **out, struct err *err);
+/* Forks the runner, which runs what is in the folders of ETC; call before the loop runs and before any thread. */
+int proc_start(const char *etc, struct proc **out, struct err *err);
 /* Hooks it up to the loop. */
 int proc_attach(struct proc *proc, uv_loop_t *loop, struct err *err);
 
 /* What is to be run; all of it is borrowed for the call of proc_run. */
 struct proc_call {
 	const char *step;     /* under which the hooks' output goes to the log */
-	const char *folder;
+	const char *folder;   /* of ETC, itself */
 	const char *argument; /* of each; NULL: none */
-	char *const *env;     /* "NAME=value", NULL at the end: with PATH all that they get */
+	char *const *env;     /* "MUSTER_NAME=value", NULL at the end: with PATH all that they get */
 	uint32_t limit_ms;    /* for each */
 	uint32_t total_ms;    /* for all of them together; 0: there is no such limit */
 	bool again;	      /* what was said in the call before is said no louder than `debug` */

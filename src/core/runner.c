@@ -316,6 +316,22 @@ static bool run_folder(const struct request *request, int daemon, char *text, si
 	return ok;
 }
 
+/* A folder of the operator's, where the daemon writes nothing, and no variable that a program is made to do other things by. */
+static bool may_run(const struct request *request, const char *etc)
+{
+	const char *name;
+
+	if (!text_starts(request->folder, etc) || request->folder[strlen(etc)] != '/')
+		return false;
+	name = request->folder + strlen(etc) + 1;
+	if (!*name || *name == '.' || strchr(name, '/'))
+		return false;
+	for (size_t i = 1; request->env[i]; i++)
+		if (!text_starts(request->env[i], "MUSTER_"))
+			return false;
+	return true;
+}
+
 /* Before the first hook of a request that was parsed. */
 static void request_begin(struct request *request, struct said *said)
 {
@@ -326,11 +342,11 @@ static void request_begin(struct request *request, struct said *said)
 		said->count = 0;
 }
 
-static void serve(int fd, const void *data, size_t n, struct said *said)
+static void serve(int fd, const char *etc, const void *data, size_t n, struct said *said)
 {
 	struct request request;
 	char answer[RUNNER_ANSWER_MAX] = "nthe request was not understood";
-	bool understood = request_parse(data, n, &request);
+	bool understood = request_parse(data, n, &request) && may_run(&request, etc);
 
 	if (understood)
 		request_begin(&request, said);
@@ -341,7 +357,7 @@ static void serve(int fd, const void *data, size_t n, struct said *said)
 	(void)send(fd, answer, 1 + strlen(answer + 1), MSG_NOSIGNAL);
 }
 
-_Noreturn void runner_main(int fd)
+_Noreturn void runner_main(int fd, const char *etc)
 {
 	static uint8_t bytes[RUNNER_REQUEST_MAX];
 	struct said said = {.count = 0};
@@ -358,6 +374,6 @@ _Noreturn void runner_main(int fd)
 			continue;
 		if (n <= 0)
 			_exit(0);
-		serve(fd, bytes, (size_t)n, &said);
+		serve(fd, etc, bytes, (size_t)n, &said);
 	}
 }

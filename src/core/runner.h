@@ -13,7 +13,10 @@ enum {
 	RUNNER_SAID_MAX = 512,	       /* lines that are remembered from one call to the next */
 };
 
-/* Serves requests on FD until it closes; never returns. */
-_Noreturn void runner_main(int fd);
+/*
+ * Serves requests on FD until it closes; never returns. Only folders in ETC are run, and only with variables MUSTER_*: whoever has
+ * taken over the daemon, inside its walls, must not get out of them by what it asks for here.
+ */
+_Noreturn void runner_main(int fd, const char *etc);
 
 #endif

@@ -115,7 +115,7 @@ static void start_and_stop(const struct place *p, const struct runtime_options *
 	struct runtime *runtime;
 	uv_loop_t loop;
 
-	must(proc_start(&proc, err));
+	must(proc_start(p->home.etc, &proc, err));
 	assert_int_equal(uv_loop_init(&loop), 0);
 	must(proc_attach(proc, &loop, err));
 	must(runtime_start(&loop, &p->home, options, proc, on_changed, NULL, &runtime, err));

@@ -22,7 +22,7 @@ static int hooks_setup(void **state)
 	(void)place_setup((void **)&h->place);
 	h->folder = home_etc(&h->place->home, "hooks");
 	h->said = home_var(&h->place->home, "said");
-	must(proc_start(&h->proc, err));
+	must(proc_start(h->place->home.etc, &h->proc, err));
 	assert_int_equal(uv_loop_init(&h->loop), 0);
 	must(proc_attach(h->proc, &h->loop, err));
 	*state = h;
@@ -253,7 +253,7 @@ static void log_to_file(struct hooks *h)
 	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
 	log_setup(LOG_LEVEL_NOTICE);
 	assert_int_equal(dup2(fd, 2), 2);
-	must(proc_start(&h->proc, err));
+	must(proc_start(h->place->home.etc, &h->proc, err));
 	assert_int_equal(dup2(before, 2), 2);
 	log_setup(LOG_LEVEL_ERROR);
 	must(proc_attach(h->proc, &h->loop, err));
@@ -328,6 +328,45 @@ static void calls_wait_for_each_other(void **state)
 	free(text);
 }
 
+/* What a daemon that was taken over might ask for: programs that it wrote itself, and variables that load them. */
+static void nothing_else_is_run(void **state)
+{
+	struct hooks *h = *state;
+	const char *own = h->place->home.etc;
+	char *folders[] = {home_var(&h->place->home, "hooks"), text_format("%s/hooks/in", own),
+			   text_format("%s/../var/hooks", own), text_format("%s/..", own), text_format("%s/.", own),
+			   text_format("%s/", own), text_copy(own), text_format("%sx/hooks", own), text_copy("hooks"), text_copy("/")};
+	const char *const bad[] = {"LD_PRELOAD=/x.so", "PATH=/x", "BASH_ENV=/x", "MUSTER=1", "", "X=MUSTER_NAME=x"};
+	char good[] = "MUSTER_NAME=x", *folder = h->folder, *script = text_format("#!/bin/sh\necho ran >>'%s'\n", h->said);
+
+	hook(h, "10", 0755, "echo ran >>\"$said\"");
+	must(fs_make_dirs(h->place->home.etc_fd, "hooks/in", 0700, err));
+	must(fs_write_atomic(h->place->home.etc_fd, "hooks/in/10", script, strlen(script), 0755, err));
+	must(fs_make_dirs(h->place->home.var_fd, "hooks", 0700, err));
+	must(fs_write_atomic(h->place->home.var_fd, "hooks/10", script, strlen(script), 0755, err));
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		h->folder = folders[i];
+		assert_false(run(h, NULL, 10000)->ok);
+		assert_non_null(strstr(h->result.text, "not understood"));
+		free(folders[i]);
+	}
+	h->folder = folder;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *one = text_copy(bad[i]), *env[] = {good, one, NULL};
+		struct proc_call call = {.step = "test", .folder = h->folder, .env = env, .limit_ms = 10000};
+
+		proc_run(h->proc, &call, on_done, h);
+		(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+		assert_false(h->result.ok);
+		free(one);
+	}
+	assert_int_equal(access(h->said, F_OK), -1);
+	must(fs_remove_tree(h->place->home.etc_fd, "hooks/in", err));
+	assert_true(run(h, NULL, 10000)->ok);
+	assert_int_equal(access(h->said, F_OK), 0);
+	free(script);
+}
+
 /* The teardown stops it while one runs and one waits: both are answered, nothing outlives it. */
 static void a_stop_answers_all(void **state)
 {
@@ -349,7 +388,7 @@ static void a_stop_answers_all(void **state)
 	while (uv_run(&h->loop, UV_RUN_DEFAULT) != 0)
 		;
 	expect_gone(h);
-	must(proc_start(&h->proc, err)); /* for the teardown */
+	must(proc_start(h->place->home.etc, &h->proc, err)); /* for the teardown */
 	must(proc_attach(h->proc, &h->loop, err));
 }
 
@@ -365,6 +404,7 @@ int main(void)
 		hooks_test(rounds_do_not_fill_the_log),
 		hooks_test(output_without_end),
 		hooks_test(calls_wait_for_each_other),
+		hooks_test(nothing_else_is_run),
 		hooks_test(a_stop_answers_all),
 	};
 
