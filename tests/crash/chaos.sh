@@ -24,12 +24,13 @@ source=admin/var/admin/config
 secret="in-the-clear-$SEED-$$"
 proxy=
 number=0		   # of the last commit
-declare -A role=() frozen=() sick=() unsound=() count=() accepted=() deployed=()
+declare -A role=() frozen=() sick=() unsound=() excused=() count=() accepted=() deployed=()
 nodes=()
 
 # Whatever is stopped could not end.
 end_all() {
 	local code=$? name
+	trap - ERR
 	set +e
 	for name in "${!frozen[@]}"; do
 		kill -CONT "${pids[$name]}" 2>/dev/null || true
@@ -75,9 +76,12 @@ kill_daemon() {
 	unset "pids[$1]" "frozen[$1]" "sick[$1]"
 }
 
+# One that is sick may have died since it was looked at.
 freeze() {
 	[ -n "${pids[$1]:-}" ] || return 0
-	kill -STOP "${pids[$1]}" 2>/dev/null && frozen[$1]=1
+	if kill -STOP "${pids[$1]}" 2>/dev/null; then
+		frozen[$1]=1
+	fi
 }
 
 thaw() {
@@ -154,7 +158,22 @@ fault_restart() {
 }
 fault_freeze() { pick_node && freeze "$node"; }
 fault_full() { pick_node && kill_daemon "$node" && run_sick "$node"; }
-hang_up() { [ -z "${pids[$1]:-}" ] || kill -HUP "${pids[$1]}" 2>/dev/null || true; }
+# minds SIGNAL PID: it catches that one; before, at its very start, the signal ends it.
+minds() {
+	local caught
+	caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status" 2>/dev/null) || return 1
+	[ -n "$caught" ] && (((16#$caught >> ($1 - 1)) & 1))
+}
+# Whoever does not mind it yet has not read its files either.
+hang_up() {
+	local pid=${pids[$1]:-}
+	if [ -n "$pid" ] && minds 1 "$pid"; then
+		kill -HUP "$pid" 2>/dev/null || true
+	fi
+}
+# Whatever was published by now may be left again for an older one: its local copy, or its link to it, is not what the node made, or
+# no plain copy can be made of it any more.
+excuse() { excused[$1]=$((number + 1)); }
 fault_params() {
 	pick_node
 	echo "VALUE=$RANDOM" >"$node/etc/params"
@@ -163,6 +182,7 @@ fault_params() {
 # A value twice: no plain copy can be made.
 fault_bad_params() {
 	pick_node
+	excuse "$node"
 	printf 'VALUE=1\nVALUE=2\n' >"$node/etc/params"
 	hang_up "$node"
 }
@@ -197,12 +217,13 @@ damage() {
 # What is damaged may be found so until it is mended.
 fault_damage_quarantine() { pick_node && damage "$node/var/node/quarantine.git"; }
 fault_damage_replica() { pick_node && damage "$node/var/node/replica.git"; }
-fault_damage_revisions() { pick_node && unsound[$node]=1 && damage "$node/var/node/revisions"; }
-fault_damage_state() { pick_node && unsound[$node]=1 && damage "$node/var/node/state"; }
+fault_damage_revisions() { pick_node && excuse "$node" && unsound[$node]=1 && damage "$node/var/node/revisions"; }
+fault_damage_state() { pick_node && excuse "$node" && unsound[$node]=1 && damage "$node/var/node/state"; }
 fault_damage_plain() { pick_node && damage "$(readlink "$node/run/current" || echo "$node/none")"; }
 fault_damage_current() {
 	local to=(revisions/none /etc ..)
 	pick_node
+	excuse "$node"
 	unsound[$node]=1
 	pick 4
 	rm -f "$node/var/node/current"
@@ -236,8 +257,9 @@ sample() {
 	while read -r home name sequence newest; do
 		[ "$newest" -ge "${accepted[$home]:-0}" ] ||
 			fail "$home had accepted release ${accepted[$home]}, and now $newest"
-		# back only from what failed when it was activated
+		# back only from what failed when it was activated, or what another hand touched
 		[ "$sequence" -ge "${deployed[$home]:-0}" ] || grep -q '"burnt"' "$home/var/node/state" ||
+			[ "${deployed[$home]}" -le "${excused[$home]:-0}" ] ||
 			fail "$home ran release ${deployed[$home]}, and now $sequence"
 		accepted[$home]=$newest
 		deployed[$home]=$sequence

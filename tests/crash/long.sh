@@ -14,10 +14,13 @@ for script; do
 	name=$(basename "$script" .sh)
 	echo "== $name: $logs/$name.long.log"
 	rm -f "$logs/$name.long.trs"
+	# bash reads a script as it goes, and this may take hours: who works on the tree meanwhile does not disturb
+	cp "$script" "$logs/$name.long.copy"
 	(
 		begun=$SECONDS
-		bash "$script" >"$logs/$name.long.log" 2>&1
+		bash "$logs/$name.long.copy" >"$logs/$name.long.log" 2>&1
 		result=$?
+		rm -f "$logs/$name.long.copy"
 		echo "exit $result after $((SECONDS - begun)) s" >>"$logs/$name.long.log"
 		exit "$result"
 	) &
@@ -31,7 +34,7 @@ done
 echo '== summary'
 for script; do
 	name=$(basename "$script" .sh)
-	printf '%-10s %s; %s\n' "$name" "$(grep -E "^$name: .* tried" "$logs/$name.long.log" || echo 'FAILED')" \
-		"$(tail -n 1 "$logs/$name.long.log")"
+	printf '%-10s %s; %s\n' "$name" "$(grep -aE "^$name: .* tried" "$logs/$name.long.log" || echo 'FAILED')" \
+		"$(grep -a '^FAILED: ' "$logs/$name.long.log" | tail -n 1) $(tail -n 1 "$logs/$name.long.log")"
 done
 exit "$code"

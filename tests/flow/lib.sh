@@ -27,7 +27,10 @@ DEADLINE=${DEADLINE:-60}
 declare -A pids=() # of the running daemons, by name
 AREA=
 
+REASON= # why it failed: told at once, and once more below the logs
+
 fail() {
+	REASON=$*
 	printf 'FAILED: %s\n' "$*" >&2
 	exit 1
 }
@@ -51,6 +54,8 @@ area() {
 	export HOME=$AREA
 	trap finish EXIT
 	trap 'exit 130' INT TERM HUP
+	set -E
+	trap 'REASON="${BASH_SOURCE[0]:-} line $LINENO: $BASH_COMMAND"' ERR
 }
 
 freeport() { "$MUSTER_BIN/tests/flow/freeport"; }
@@ -161,7 +166,7 @@ sanitizer_reports() {
 
 finish() {
 	local code=$? name home
-	trap - EXIT INT TERM HUP
+	trap - EXIT INT TERM HUP ERR
 	set +e
 	for name in "${!pids[@]}"; do
 		stop "$name" >/dev/null 2>&1
@@ -171,6 +176,7 @@ finish() {
 	fi
 	if [ "$code" != 0 ] && [ "$code" != 77 ]; then
 		tail -n 40 "$AREA"/*.log >&2 2>/dev/null
+		printf 'FAILED: %s\n' "${REASON:-exit code $code}" >&2
 	fi
 	find "$AREA" -type l -path '*/run/plain' | while read -r home; do
 		remove_plain "${home%/run/plain}"
