@@ -1,4 +1,4 @@
-/* Pins of nodes: see pins.h. */
+/* Pins of nodes, and which release or commit a revision means: see pins.h. */
 #include "admin/pins.h"
 
 #include "admin/cycle.h"
@@ -103,6 +103,59 @@ int pin_resolve(const struct home *home, const char *role, const char *rev, stru
 	repo_free(by.source);
 	free(releases_path);
 	free(source_path);
+	return rc;
+}
+
+/* A release's id, looked for on all branches; its source. Several releases may be of one commit. */
+struct by_release {
+	struct repo *releases;
+	const char *rev;
+	struct oid source;
+	bool found, several;
+};
+
+static int take_source(void *arg, const struct oid *oid, const struct release *release)
+{
+	struct by_release *by = arg;
+	char hex[OID_HEX_SIZE];
+
+	if (text_starts(oid_hex(oid, hex), by->rev)) {
+		by->several |= by->found && !oid_equal(&by->source, &release->source);
+		by->found = true;
+		by->source = release->source;
+	}
+	return 0; /* on to the oldest: a prefix may mean another one, too */
+}
+
+static int search_branch(void *arg, const char *ref, const struct oid *oid)
+{
+	struct by_release *by = arg;
+	struct oid none;
+	struct err err;
+
+	(void)oid; /* found again by its name */
+	/* a branch that cannot be read holds nothing that is looked for */
+	(void)find_release(by->releases, ref + strlen("refs/heads/"), take_source, by, &none, &err);
+	return 0;
+}
+
+int source_resolve(const struct home *home, struct repo *source, const char *rev, struct oid *out, struct err *err)
+{
+	char *path = home_var(home, ADMIN_RELEASES), hex[OID_HEX_SIZE];
+	struct by_release by = {.rev = rev};
+	int rc = is_prefix(rev) ? repo_open(path, &by.releases, err) : 0;
+
+	if (rc == 0 && by.releases)
+		rc = repo_ref_each(by.releases, "refs/heads/", search_branch, &by, err);
+	if (rc == 0 && by.several)
+		rc = err_set(err, ERR_REFUSED, "\"%s\" means more than one release: give more digits", rev);
+	else if (rc == 0)
+		rc = repo_resolve(source, by.found ? oid_hex(&by.source, hex) : rev, out, err);
+	if (rc != 0 && err->code == ERR_GONE && by.found)
+		(void)err_set(err, ERR_GONE, "release %s was made from commit %.12s, which the authoring repository does not have any more",
+			      rev, hex);
+	repo_free(by.releases);
+	free(path);
 	return rc;
 }
 

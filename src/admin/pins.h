@@ -33,6 +33,11 @@ int pin_make(const struct home *home, const struct identity *identity, const str
  * is that revision of the authoring repository or an ancestor of it. Blocks.
  */
 int pin_resolve(const struct home *home, const char *role, const char *rev, struct oid *out, struct err *err);
+/*
+ * The commit of the authoring repository SOURCE that REV means: the one that a release of any role was made from, by the release's
+ * id (or a prefix of 7 digits and more), or else any revision. Blocks. GONE when REV names nothing, REFUSED when it is ambiguous.
+ */
+int source_resolve(const struct home *home, struct repo *source, const char *rev, struct oid *out, struct err *err);
 /* NODE has no pin any more (`muster nodes forget`): its ref goes, durably. Fine when there is none. Blocks. */
 int pins_forget(const struct home *home, const char *node, struct err *err);
 

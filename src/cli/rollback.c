@@ -1,5 +1,6 @@
 /* muster rollback and muster resume: back to what was, and on again: the whole cluster, or one node. */
 #include "admin/pinning.h"
+#include "admin/pins.h"
 #include "admin/scan.h"
 #include "admin/setup.h"
 #include "admin/show.h"
@@ -133,7 +134,7 @@ static int roll_back(struct cli *cli, struct repo *repo, const struct asked *ask
 	struct oid to, head;
 	char *message = NULL;
 	bool same = false;
-	int rc = repo_resolve(repo, asked->rev, &to, err);
+	int rc = source_resolve(cli->home, repo, asked->rev, &to, err);
 
 	if (rc == 0)
 		rc = repo_ref_get(repo, ADMIN_MAIN, &head, err);

@@ -133,6 +133,18 @@ for rev in HEAD "$good" "${good:0:10}"; do
 done
 [ "$(head_of)" = "$before" ] || fail 'a commit was made for nothing'
 
+# a release, of a role that has a node or of another, stands for the commit that it was made from
+for release in "$(git -C "$releases" rev-parse internal~1)" "$(git -C "$releases" rev-parse default~1 | cut -c 1-9)"; do
+	want=$(git -C "$releases" log -1 --format=%B "$release" | sed -n 's/^Muster-Source: //p')
+	[ "$(tree_of HEAD)" != "$(tree_of "$want")" ] || fail 'it would change nothing'
+	run 0 rollback "$release"
+	[ "$(tree_of HEAD)" = "$(tree_of "$want")" ] || fail "not the files of release $release"
+	git -C "$source" log -1 --format=%s | grep -q "^roll back to ${want:0:12}: " || fail 'another commit is named'
+	run 0 rollback HEAD~1
+done
+refused 'revision "012345678"' 012345678
+[ "$(tree_of HEAD)" = "$(tree_of "$good")" ] || fail 'not back where it was'
+
 # over half of a role goes: that is meant; and what was sealed with the secret before opens
 {
 	printf '<config xmlns="http://tail-f.com/ns/config/1.0"><facilities xmlns="https://curity.se/ns/conf/base">'
