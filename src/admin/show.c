@@ -195,6 +195,35 @@ static json_int_t count_held(struct serve *serve)
 	return count;
 }
 
+/* Those that have not their role's newest release, also while they are away. */
+static bool is_behind(struct serve *serve, const struct node *node)
+{
+	struct oid release;
+
+	return serve_head(serve, node->role, &release) > node->sequence;
+}
+
+static bool is_rejecting(const struct node *node)
+{
+	return *node_said(node, "rejected-step") != '\0';
+}
+
+static void add_counts(struct serve *serve, json_t *out)
+{
+	struct registry *registry = serve_registry(serve);
+	json_int_t behind = 0, rejected = 0;
+
+	for (size_t i = 0; i < registry_count(registry); i++) {
+		behind += is_behind(serve, registry_at(registry, i));
+		rejected += is_rejecting(registry_at(registry, i));
+	}
+	/* all only out of memory */
+	(void)json_object_set_new(out, "held", json_integer(count_held(serve)));
+	(void)json_object_set_new(out, "unapproved", json_integer(count_waiting(serve)));
+	(void)json_object_set_new(out, "behind", json_integer(behind));
+	(void)json_object_set_new(out, "rejected", json_integer(rejected));
+}
+
 /* --- status --- */
 
 static const char *node_word(const struct node *node)
@@ -256,15 +285,15 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
 	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
 			buf_text(&id), "head", oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
 			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
-			"nodes", counts_json(serve), "held", count_held(serve), "unapproved", count_waiting(serve),
-			"ahead", count_ahead(serve),
+			"nodes", counts_json(serve), "ahead", count_ahead(serve),
 			"packs", "built", (json_int_t)packs.built, "hits", (json_int_t)packs.hits, "bytes",
 			(json_int_t)packs.bytes, "listen", listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
+	add_counts(serve, out);
 	return out;
 }
 
@@ -272,7 +301,7 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 
 static json_t *rejected_json(const struct node *node)
 {
-	if (!*node_said(node, "rejected-step"))
+	if (!is_rejecting(node))
 		return json_null();
 	return json_pack("{s:o, s:I, s:s, s:s}", "release", text_json(node_said(node, "rejected-release")), "sequence",
 			 (json_int_t)strtoll(node_said(node, "rejected-sequence"), NULL, 10), "step",

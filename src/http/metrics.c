@@ -63,6 +63,17 @@ static void node_states(const json_t *node, struct buf *out)
 			   strcmp(states[i], string(node, "nodeState")) == 0);
 }
 
+static void node_hold(const json_t *held, struct buf *out)
+{
+	static const char *const by[] = {"node", "admin"};
+
+	family(out, "muster_held", "gauge", "1 for who holds the node at a release: a rollback here, or its admin.");
+	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
+		buf_printf(out, "muster_held{by=\"%s\"} %d\n", by[i], strcmp(by[i], string(held, "by")) == 0);
+	gauge(out, "muster_held_since_timestamp_seconds", "Since when the node is held; 0: it is not.",
+	      seconds(held, "since"));
+}
+
 static void node_metrics(const json_t *node, struct buf *out)
 {
 	const json_t *admin = json_object_get(node, "admin");
@@ -83,10 +94,11 @@ static void node_metrics(const json_t *node, struct buf *out)
 	      seconds(node, "activatedAt"));
 	gauge(out, "muster_rejected", "Whether the newest release was refused here.",
 	      json_is_object(json_object_get(node, "rejected")));
-	gauge(out, "muster_held", "Whether the node is held at a release.",
-	      json_is_object(json_object_get(node, "held")));
+	node_hold(json_object_get(node, "held"), out);
 	gauge(out, "muster_admin_connected", "Whether the node is connected to its admin.",
 	      json_is_true(json_object_get(admin, "connected")));
+	gauge(out, "muster_approved", "Whether the node is connected and need not wait for its approval.",
+	      json_is_true(json_object_get(admin, "approved")));
 	gauge(out, "muster_admin_last_contact_timestamp_seconds", "When the admin was last heard.",
 	      seconds(admin, "lastContact"));
 	family(out, "muster_drift_total", "counter", "How often the local copy was found changed and restored.");
@@ -106,6 +118,11 @@ static void admin_metrics(const json_t *admin, struct buf *out)
 		buf_printf(out, "\"} %lld\n", (long long)json_integer_value(value));
 	}
 	gauge(out, "muster_nodes_held", "Nodes that are held at a release, or about to be.", number(admin, "held"));
+	gauge(out, "muster_nodes_unapproved", "Nodes that are connected and wait for their approval.",
+	      number(admin, "unapproved"));
+	gauge(out, "muster_nodes_behind", "Nodes that have not their role's newest release.", number(admin, "behind"));
+	gauge(out, "muster_nodes_rejected", "Nodes that refused a release.", number(admin, "rejected"));
+	gauge(out, "muster_nodes_ahead", "Nodes with a release that this admin does not have.", number(admin, "ahead"));
 	family(out, "muster_packs_built_total", "counter", "Packs built for nodes.");
 	buf_printf(out, "muster_packs_built_total %lld\n", (long long)number(packs, "built"));
 	family(out, "muster_pack_hits_total", "counter", "Packs asked for that were there, or being built.");
@@ -115,6 +132,8 @@ static void admin_metrics(const json_t *admin, struct buf *out)
 	      seconds(published, "at"));
 	gauge(out, "muster_refused", "Whether the newest commit was refused.",
 	      json_is_object(json_object_get(admin, "refused")));
+	gauge(out, "muster_publication_failed", "Whether the last publication failed and is tried again.",
+	      json_is_string(json_object_get(admin, "failed")));
 	family(out, "muster_role_sequence", "gauge", "Sequence of each role's newest release.");
 	json_object_foreach(json_object_get(published, "roles"), key, value) {
 		buf_puts(out, "muster_role_sequence{role=\"");

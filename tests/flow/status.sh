@@ -66,6 +66,47 @@ body GET "$(field admin .metrics)" /metrics >admin.txt
 grep -qx 'muster_nodes{state="RUNNING"} 1' admin.txt || fail 'the admin does not count its node'
 grep -q '^muster_role_sequence{role="default"} 1$' admin.txt || fail 'no roles in the metrics'
 
+grep -qx 'muster_nodes_unapproved 0' admin.txt || fail 'the admin does not count who waits'
+
+# fields DOCUMENT NAME...: each is there, whatever its value
+fields() {
+	local document=$1 name
+	shift
+	for name; do
+		grep -q "\"${name##*.}\"" "$document" && jsonget ".$name" <"$document" >/dev/null ||
+			fail "$document has no $name: $(cat "$document")"
+	done
+}
+body GET "$status" / >node.json
+fields node.json name role nodeState isReady isServing transactionId sequence source activatedAt admin.host admin.port \
+	admin.connected admin.lastContact held rejected drift status metrics version
+body GET "$(field admin .status)" / >admin.json
+fields admin.json cluster head published.source published.at published.roles.default.release published.roles.default.sequence \
+	refused nodes.RUNNING held unapproved behind rejected ahead listen ui version
+muster --home admin nodes --json >nodes.json
+fields nodes.json 0.name 0.role 0.nodeState 0.connected 0.transactionId 0.sequence 0.behind 0.held 0.rejected 0.approved \
+	0.firstContact 0.lastContact 0.secretKeys 0.version
+muster --home node log --json >log.json
+fields log.json 0.sequence 0.release 0.source 0.activatedAt 0.verdict 0.reason
+
+# a pin is told on both sides
+metric() { body GET "$1" /metrics | grep -qx "$2"; }
+metric "$metrics" 'muster_held{by="admin"} 0' || fail 'held from the beginning'
+metric "$metrics" 'muster_approved 1' || fail 'not approved'
+muster --home admin rollback --node node1 HEAD >/dev/null
+within "$DEADLINE" metric "$metrics" 'muster_held{by="admin"} 1' || fail 'the node does not tell that it is held'
+! metric "$metrics" 'muster_held_since_timestamp_seconds 0' || fail 'nor since when'
+body GET "$(field node .status)" / >node.json
+fields node.json held.by held.release held.since held.reason
+within "$DEADLINE" metric "$(field admin .metrics)" 'muster_nodes_held 1' || fail 'the admin does not count it'
+muster --home admin resume --node node1 >/dev/null
+within "$DEADLINE" metric "$metrics" 'muster_held{by="admin"} 0' || fail 'the node is still held'
+
+# the families are those of the manual, and the other way round
+(cat metrics.txt admin.txt) | sed -n 's/^# TYPE \([a-z_]*\) .*/\1/p' | sort -u >have
+sed -n '/^\.Ss Status and metrics/,/^\.Ss Service/s/^\.It Li \(muster_[a-z_]*\).*/\1/p' "$top_srcdir/man/musterd.8" | sort -u >told
+diff told have >differ || fail "musterd(8) tells other metrics: $(cat differ)"
+
 # the admin goes: the node serves on, and says so
 stop admin
 wait_state node WAITING

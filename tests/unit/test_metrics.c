@@ -47,8 +47,24 @@ static void node_has_its_families(void **state)
 	assert_non_null(strstr(text, "\nmuster_release_activated_timestamp_seconds 1767323045\n"));
 	assert_non_null(strstr(text, "\nmuster_drift_total 2\n"));
 	assert_non_null(strstr(text, "\nmuster_rejected 0\n"));
+	assert_non_null(strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 0\n"));
+	assert_non_null(strstr(text, "\nmuster_held_since_timestamp_seconds 0\n"));
+	assert_non_null(strstr(text, "\nmuster_approved 0\n"));
 	assert_null(strstr(text, "muster_nodes"));
 	assert_int_equal(count(text, "# HELP "), count(text, "# TYPE "));
+	free(text);
+}
+
+static void a_hold_and_an_approval_are_told(void **state)
+{
+	char *text = format("{\"name\":\"n1\",\"role\":\"default\",\"nodeState\":\"RUNNING\","
+			    "\"held\":{\"by\":\"admin\",\"since\":\"2026-01-02T03:04:05Z\"},"
+			    "\"admin\":{\"connected\":true,\"approved\":true}}");
+
+	(void)state;
+	assert_non_null(strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 1\n"));
+	assert_non_null(strstr(text, "\nmuster_held_since_timestamp_seconds 1767323045\n"));
+	assert_non_null(strstr(text, "\nmuster_approved 1\n"));
 	free(text);
 }
 
@@ -64,13 +80,19 @@ static void labels_are_escaped(void **state)
 static void both_have_both_families_once(void **state)
 {
 	char *text = format("{\"name\":\"n\",\"role\":\"r\",\"nodeState\":\"RUNNING\",\"adminNode\":"
-			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"packs\":{\"built\":3,\"hits\":4000,\"bytes\":5},\"published\":{\"at\":null,\"roles\":"
+			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"unapproved\":4,\"behind\":5,\"rejected\":6,\"ahead\":7,\"failed\":\"no space\","
+			    "\"packs\":{\"built\":3,\"hits\":4000,\"bytes\":5},\"published\":{\"at\":null,\"roles\":"
 			    "{\"r\":{\"sequence\":4}}},\"refused\":{\"reasons\":[]}}}");
 
 	(void)state;
 	assert_non_null(strstr(text, "muster_nodes{state=\"RUNNING\"} 3\n"));
 	assert_non_null(strstr(text, "muster_nodes{state=\"AWAY\"} 1\n"));
 	assert_non_null(strstr(text, "\nmuster_nodes_held 2\n"));
+	assert_non_null(strstr(text, "\nmuster_nodes_unapproved 4\n"));
+	assert_non_null(strstr(text, "\nmuster_nodes_behind 5\n"));
+	assert_non_null(strstr(text, "\nmuster_nodes_rejected 6\n"));
+	assert_non_null(strstr(text, "\nmuster_nodes_ahead 7\n"));
+	assert_non_null(strstr(text, "\nmuster_publication_failed 1\n"));
 	assert_non_null(strstr(text, "\nmuster_packs_built_total 3\n"));
 	assert_non_null(strstr(text, "\nmuster_pack_hits_total 4000\n"));
 	assert_non_null(strstr(text, "\nmuster_pack_cache_bytes 5\n"));
@@ -119,6 +141,7 @@ static void addresses_are_strict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hold_and_an_approval_are_told),
 		cmocka_unit_test(node_has_its_families),	cmocka_unit_test(labels_are_escaped),
 		cmocka_unit_test(both_have_both_families_once), cmocka_unit_test(codes_follow_the_document),
 		cmocka_unit_test(addresses_are_strict),
