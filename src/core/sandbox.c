@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -188,7 +189,7 @@ static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK /* as
 enum {
 	DENIED_COUNT = sizeof(denied) / sizeof(denied[0]),
 	FAMILY_COUNT = sizeof(families) / sizeof(families[0]),
-	FILTER_MAX = 2 * DENIED_COUNT + 2 * FAMILY_COUNT + 32,
+	FILTER_MAX = 2 * DENIED_COUNT + 4 * FAMILY_COUNT + 32,
 	X32_BIT = 0x40000000, /* of a call's number: another table of calls */
 };
 
@@ -219,18 +220,28 @@ static void put_when(struct filter *f, unsigned how, uint32_t value, uint32_t wh
 }
 
 /* The arguments of a call are 64 bits; of those looked at the kernel too takes the lower half. These machines are little-endian. */
-static size_t first_argument(void)
+static size_t argument(unsigned number)
 {
-	return offsetof(struct seccomp_data, args);
+	return offsetof(struct seccomp_data, args) + number * sizeof(uint64_t);
 }
 
 static void put_sockets(struct filter *f, uint32_t call)
 {
 	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 2 * FAMILY_COUNT + 2));
-	put_load(f, first_argument());
+	put_load(f, argument(0));
 	for (size_t i = 0; i < FAMILY_COUNT; i++)
 		put_when(f, BPF_JEQ, families[i], SECCOMP_RET_ALLOW);
 	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, DENY));
+}
+
+/* On the terminal that the daemon was started from nobody may type for its user, nor paste. */
+static void put_terminal(struct filter *f)
+{
+	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6));
+	put_load(f, argument(1));
+	put_when(f, BPF_JEQ, TIOCSTI, DENY);
+	put_when(f, BPF_JEQ, TIOCLINUX, DENY);
+	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
 static void build(struct filter *f)
@@ -246,8 +257,9 @@ static void build(struct filter *f)
 	put_when(f, BPF_JEQ, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
 	put_sockets(f, SYS_socket);
 	put_sockets(f, SYS_socketpair);
+	put_terminal(f);
 	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
-	put_load(f, first_argument());
+	put_load(f, argument(0));
 	put_when(f, BPF_JSET, NAMESPACES, DENY);
 	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }

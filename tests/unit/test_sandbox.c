@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -203,9 +204,11 @@ static int denied_calls(const struct place *place)
 	if (denied_by(socket(AF_PACKET, SOCK_RAW, 0)) || denied_by(socket(AF_ALG, SOCK_SEQPACKET, 0)) ||
 	    denied_by(socket(AF_VSOCK, SOCK_STREAM, 0)))
 		return 5;
+	if (denied_by(ioctl(0, TIOCSTI, "x")) || denied_by(ioctl(0, TIOCLINUX, "x")))
+		return 6;
 #ifdef __x86_64__
 	if (denied_by(syscall(0x40000000 | SYS_getpid)))
-		return 6;
+		return 7;
 #endif
 	return 0;
 }
@@ -242,6 +245,8 @@ static int allowed_calls(const struct place *place)
 			(void)pause(); /* until it is killed */
 	if (pid < 0 || kill(pid, SIGKILL) != 0 || waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
 		return 4;
+	if (ioctl(pair[0], FIONREAD, &status) != 0)
+		return 6;
 	if (getaddrinfo("localhost", "1", &wanted, &found) != 0)
 		return 5;
 	freeaddrinfo(found);
