@@ -75,6 +75,7 @@
 
 /* --- status and metrics --- */
 #define LIMIT_HTTP_CONNECTIONS 64u /* open connections of probes and scrapers, for each port */
+#define LIMIT_HTTP_ADDRESS 16u	   /* of those from one address: what it holds open leaves room for the probes of others */
 #define LIMIT_HTTP_MEMORY 16384u   /* bytes of a request's headers */
 #define WAIT_HTTP 10000u	   /* milliseconds a connection may be silent */
 

@@ -89,14 +89,26 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	run(poll->data);
 }
 
+static unsigned connections(const struct listener *listener)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info ? info->num_connections : 0;
+}
+
 static void run(struct listener *listener)
 {
 	MHD_UNSIGNED_LONG_LONG wait = 0;
+	unsigned before;
 
 	if (listener->closing)
 		return;
+	before = connections(listener);
 	(void)MHD_run(listener->daemon); /* fails only on a daemon of another kind */
-	if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
+	/* at its limit it listens no more, and when there is room again only the run after that begins it anew */
+	if (connections(listener) < before)
+		(void)uv_timer_start(&listener->timer, on_timer, 0, 0); /* never fails */
+	else if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
 		(void)uv_timer_start(&listener->timer, on_timer, wait, 0); /* never fails */
 	else
 		(void)uv_timer_stop(&listener->timer); /* never fails */
@@ -140,7 +152,8 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 	listener->arg = arg;
 	listener->daemon = MHD_start_daemon(
 		flags, port, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, &address,
-		MHD_OPTION_CONNECTION_LIMIT, LIMIT_HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		MHD_OPTION_CONNECTION_LIMIT, LIMIT_HTTP_CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, LIMIT_HTTP_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)(WAIT_HTTP / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_MEMORY,
 		MHD_OPTION_END);
 	if (!listener->daemon) {

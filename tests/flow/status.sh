@@ -10,7 +10,7 @@ port=$(freeport)
 http() {
 	exec 3<>"/dev/tcp/${2%:*}/${2##*:}" || return 1
 	printf '%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" "$3" "$2" >&3
-	cat <&3
+	timeout "${patience:-5}" cat <&3
 	exec 3>&-
 }
 
@@ -106,6 +106,44 @@ within "$DEADLINE" metric "$metrics" 'muster_held{by="admin"} 0' || fail 'the no
 (cat metrics.txt admin.txt) | sed -n 's/^# TYPE \([a-z_]*\) .*/\1/p' | sort -u >have
 sed -n '/^\.Ss Status and metrics/,/^\.Ss Service/s/^\.It Li \(muster_[a-z_]*\).*/\1/p' "$top_srcdir/man/musterd.8" | sort -u >told
 diff told have >differ || fail "musterd(8) tells other metrics: $(cat differ)"
+
+# who holds all connections that it can get keeps no probe from another address away
+holders() {
+	python3 - "${status%:*}" "${status##*:}" "$@" <<'END' &
+import socket, sys, time
+held = []
+for i in range(80):
+    s = socket.socket()
+    held.append(s)
+    s.bind((sys.argv[3 + i % (len(sys.argv) - 3)], 0))
+    try:
+        s.connect((sys.argv[1], int(sys.argv[2])))
+        s.sendall(b"GET / HTTP/1.1\r\n")
+    except OSError:
+        pass  # it is one too many
+open("holding", "w").close()
+time.sleep(60)
+END
+	pids[holders]=$!
+	within "$DEADLINE" test -e holding || fail 'no connections'
+	rm holding
+}
+
+let_go() {
+	kill "${pids[holders]}"
+	wait "${pids[holders]}" || true
+	unset 'pids[holders]'
+}
+
+if command -v python3 >/dev/null; then
+	holders 127.0.0.2
+	answers 200 GET "$status" /
+	let_go
+	# and when many hold all there are, it answers again as soon as these have been silent for too long
+	holders 127.0.0.{2..9}
+	patience=30 answers 200 GET "$status" /
+	let_go
+fi
 
 # the admin goes: the node serves on, and says so
 stop admin
