@@ -6,6 +6,7 @@
 NODES=${NODES:-10 100 1000 10000}
 ROUNDS=${ROUNDS:-5}
 PEERS=${PEERS:-1000} # watchers of etcd
+PATH=$PATH:$MUSTER_BIN/etcd/usr/bin # as bootstrap unpacks it
 FETCHES=${FETCHES:-200} # of git daemon
 area
 trap 'end_all; finish' EXIT
@@ -55,7 +56,7 @@ etcd_answers() { ETCDCTL_API=3 etcdctl --endpoints="127.0.0.1:$client" endpoint 
 run_etcd() {
 	local client peer daemon=
 	if ! command -v etcd >/dev/null || ! command -v etcdctl >/dev/null; then
-		echo 'etcd: skipped, etcd-server and etcd-client are not installed'
+		echo 'etcd: skipped, neither installed nor unpacked by ./bootstrap bench'
 		return
 	fi
 	client=$(freeport)
