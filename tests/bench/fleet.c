@@ -32,11 +32,14 @@
 enum { DEADLINE_MS = 180000, ROUNDS_MAX = 1000 };
 
 struct bench {
-	struct simfleet fleet;
+	struct simfleet fleet; /* first: it is its bench */
+	uv_loop_t loop;
 	const char *pid_file, *refs;
-	uint64_t base; /* a round is over when all hold a later sequence */
-	size_t held;
-	uint64_t *times; /* ns, of those that hold it */
+	_Atomic uint64_t base; /* a round is over when all hold a later sequence */
+	atomic_size_t held;
+	struct { /* ns, of those that hold it */
+		uint64_t *received, *verified, *held;
+	} times;
 	uv_poll_t poll;
 	int watch;
 	uint64_t moved_at; /* ns: when main moved */
@@ -112,34 +115,30 @@ static void run_until(struct bench *bench, bool (*holds)(struct bench *), const 
 	uint64_t end = loop_now() + DEADLINE_MS;
 	uv_timer_t wake;
 
-	(void)uv_timer_init(&bench->fleet.loop, &wake); /* never fails */
-	(void)uv_timer_start(&wake, on_wake, 5, 5);	/* so that time is looked at */
+	(void)uv_timer_init(&bench->loop, &wake); /* never fails */
+	(void)uv_timer_start(&wake, on_wake, 2, 2);	/* so that time is looked at */
 	while (!holds(bench)) {
 		if (loop_now() > end) {
 			(void)fprintf(stderr, "fleet: in vain: %s (%zu of %zu up, %zu joined, %zu lost: %s)\n", what,
-				      bench->fleet.up, bench->fleet.count, bench->fleet.joined,
-				      bench->fleet.failed, bench->fleet.last_error);
+				      atomic_load(&bench->fleet.up), bench->fleet.count,
+				      atomic_load(&bench->fleet.joined), atomic_load(&bench->fleet.failed),
+				      bench->fleet.last_error);
 			exit(1);
 		}
-		(void)uv_run(&bench->fleet.loop, UV_RUN_ONCE);
+		(void)uv_run(&bench->loop, UV_RUN_ONCE);
 	}
 	uv_close((uv_handle_t *)&wake, NULL);
-	(void)uv_run(&bench->fleet.loop, UV_RUN_NOWAIT);
+	(void)uv_run(&bench->loop, UV_RUN_NOWAIT);
 }
 
 static bool all_joined(struct bench *bench)
 {
-	return bench->fleet.joined == bench->fleet.count;
-}
-
-static bool any_up(struct bench *bench)
-{
-	return bench->fleet.up > 0;
+	return atomic_load(&bench->fleet.joined) == bench->fleet.count;
 }
 
 static bool all_hold(struct bench *bench)
 {
-	return bench->held == bench->fleet.count && bench->moved_at;
+	return atomic_load(&bench->held) == bench->fleet.count && bench->moved_at;
 }
 
 static uint64_t idle_end;
@@ -179,7 +178,7 @@ static void run_command(struct bench *bench, const char *program, const char *ar
 		.file = program, .args = argv, .exit_cb = on_command_exit, .stdio = stdio, .stdio_count = 3};
 	uv_process_t *process = mem_new(1, sizeof(*process));
 
-	if (uv_spawn(&bench->fleet.loop, process, &options) != 0) {
+	if (uv_spawn(&bench->loop, process, &options) != 0) {
 		(void)fprintf(stderr, "fleet: %s cannot be run\n", program);
 		exit(1);
 	}
@@ -215,7 +214,7 @@ static void watch_refs(struct bench *bench)
 {
 	bench->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (bench->watch < 0 || inotify_add_watch(bench->watch, bench->refs, IN_MOVED_TO) < 0 ||
-	    uv_poll_init(&bench->fleet.loop, &bench->poll, bench->watch) != 0) {
+	    uv_poll_init(&bench->loop, &bench->poll, bench->watch) != 0) {
 		(void)fprintf(stderr, "fleet: %s cannot be watched\n", bench->refs);
 		exit(1);
 	}
@@ -228,9 +227,16 @@ static void watch_refs(struct bench *bench)
 static void on_holds(struct simfleet *fleet, struct simnode *node)
 {
 	struct bench *bench = (struct bench *)fleet;
+	size_t i;
 
-	if (node->chain.sequence > bench->base && bench->held < fleet->count)
-		bench->times[bench->held++] = node->held_at;
+	if (node->chain.sequence <= atomic_load(&bench->base))
+		return;
+	bench->times.received[node->number] = node->received_at;
+	bench->times.verified[node->number] = node->received_at + node->verify_ns;
+	bench->times.held[node->number] = node->held_at;
+	i = atomic_fetch_add(&bench->held, 1);
+	if (i == fleet->count)
+		abort(); /* one release a round */
 }
 
 int compare_times(const void *a, const void *b)
@@ -252,32 +258,57 @@ double median_of(double *values, size_t count)
 	return count ? values[count / 2] : 0;
 }
 
+/* Of the nodes' times of a round: milliseconds since main moved. */
+struct spread {
+	double first[ROUNDS_MAX], median[ROUNDS_MAX], last[ROUNDS_MAX];
+};
+
 struct rounds {
 	size_t count;
-	double first[ROUNDS_MAX], median[ROUNDS_MAX], last[ROUNDS_MAX], cpu[ROUNDS_MAX];
+	struct spread received, verified, held;
+	double cpu[ROUNDS_MAX], own_cpu[ROUNDS_MAX]; /* us: the admin's; that of all nodes here */
 };
+
+static void spread_add(struct spread *spread, size_t round, uint64_t *times, const struct bench *bench)
+{
+	size_t count = bench->fleet.count;
+
+	qsort(times, count, sizeof(*times), compare_times);
+	spread->first[round] = (double)(times[0] - bench->moved_at) / 1e6;
+	spread->median[round] = (double)(times[count / 2] - bench->moved_at) / 1e6;
+	spread->last[round] = (double)(times[count - 1] - bench->moved_at) / 1e6;
+}
+
+static void spread_print(struct spread *spread, size_t rounds, const char *prefix)
+{
+	(void)printf("\"%sfirst_ms\":%.2f,\"%smedian_ms\":%.2f,\"%slast_ms\":%.2f,", prefix,
+		     median_of(spread->first, rounds), prefix, median_of(spread->median, rounds), prefix,
+		     median_of(spread->last, rounds));
+}
 
 static void run_round(struct bench *bench, struct rounds *rounds, const char *commit)
 {
-	size_t count = bench->fleet.count, i = rounds->count++;
+	size_t i = rounds->count++;
 	char number[32];
-	uint64_t cpu;
+	uint64_t cpu, own;
 
 	(void)snprintf(number, sizeof(number), "%zu", i + 1); /* fits */
-	bench->held = 0;
 	bench->moved_at = 0;
-	bench->base = bench->fleet.nodes[0].chain.sequence;
+	atomic_store(&bench->base, bench->fleet.nodes[0].chain.sequence);
+	atomic_store(&bench->held, 0);
 	cpu = cpu_of(admin_pid(bench));
+	own = cpu_of(getpid());
 	run_command(bench, commit, number);
 	run_until(bench, all_hold, "a release");
 	run_until(bench, command_done, "the commit");
+	own = cpu_of(getpid()) - own;
 	idle(bench, 300); /* statuses, packs given back, what the admin writes behind */
 	cpu = cpu_of(admin_pid(bench)) - cpu;
-	qsort(bench->times, count, sizeof(*bench->times), compare_times);
-	rounds->first[i] = (double)(bench->times[0] - bench->moved_at) / 1e6;
-	rounds->median[i] = (double)(bench->times[count / 2] - bench->moved_at) / 1e6;
-	rounds->last[i] = (double)(bench->times[count - 1] - bench->moved_at) / 1e6;
+	spread_add(&rounds->received, i, bench->times.received, bench);
+	spread_add(&rounds->verified, i, bench->times.verified, bench);
+	spread_add(&rounds->held, i, bench->times.held, bench);
 	rounds->cpu[i] = (double)cpu / 1e3;
+	rounds->own_cpu[i] = (double)own / 1e3;
 }
 
 static void read_cluster(const char *path, struct cluster *cluster, struct keystore **keystore)
@@ -297,25 +328,49 @@ static void read_cluster(const char *path, struct cluster *cluster, struct keyst
 	buf_clear(&text);
 }
 
+static void bench_start(struct bench *bench, char **argv, struct cluster *cluster, struct keystore **keystore)
+{
+	size_t count = strtoul(argv[2], NULL, 10);
+
+	read_cluster(argv[0], cluster, keystore);
+	(void)uv_loop_init(&bench->loop); /* descriptors that are missing are told below */
+	bench->fleet.keystore = *keystore;
+	bench->fleet.role = argv[1];
+	bench->fleet.holds = on_holds;
+	bench->pid_file = argv[3];
+	bench->refs = argv[4];
+	(void)uv_ip4_addr(cluster->host, cluster->port, &bench->fleet.admin); /* else the nodes dial in vain */
+	bench->times.received = mem_new(count, sizeof(uint64_t));
+	bench->times.verified = mem_new(count, sizeof(uint64_t));
+	bench->times.held = mem_new(count, sizeof(uint64_t));
+	/* the first release counts for no round */
+	atomic_store(&bench->base, UINT64_MAX);
+	watch_refs(bench);
+}
+
+static void bench_end(struct bench *bench)
+{
+	uv_close((uv_handle_t *)&bench->poll, NULL);
+	simfleet_stop(&bench->fleet);
+	(void)uv_run(&bench->loop, UV_RUN_DEFAULT); /* until all is closed */
+	(void)uv_loop_close(&bench->loop);	    /* nothing is left */
+	(void)close(bench->watch);
+	free(bench->times.received);
+	free(bench->times.verified);
+	free(bench->times.held);
+}
+
 static int run_nodes(char **argv)
 {
 	static struct rounds rounds;
-	struct bench bench = {.pid_file = argv[3], .refs = argv[4]};
+	struct bench bench = {.watch = -1};
 	size_t wanted = strtoul(argv[5], NULL, 10);
 	uint64_t memory, begun, storm, cpu;
 	struct cluster cluster;
 	struct keystore *keystore;
 	double join, cold_cpu;
 
-	read_cluster(argv[0], &cluster, &keystore);
-	(void)uv_loop_init(&bench.fleet.loop);
-	bench.fleet.keystore = keystore;
-	bench.fleet.role = argv[1];
-	bench.fleet.holds = on_holds;
-	(void)uv_ip4_addr(cluster.host, cluster.port, &bench.fleet.admin);
-	bench.times = mem_new(strtoul(argv[2], NULL, 10), sizeof(*bench.times));
-	watch_refs(&bench);
-
+	bench_start(&bench, argv, &cluster, &keystore);
 	memory = memory_of(admin_pid(&bench));
 	cpu = cpu_of(admin_pid(&bench));
 	begun = uv_hrtime();
@@ -333,23 +388,20 @@ static int run_nodes(char **argv)
 	cpu = cpu_of(admin_pid(&bench)) - cpu;
 
 	run_command(&bench, argv[7], "");
-	run_until(&bench, command_done, "the restart");
-	run_until(&bench, any_up, "a node back");
+	run_until(&bench, command_done, "the restart"); /* it listens */
 	storm = uv_hrtime();
 	run_until(&bench, all_joined, "all nodes back");
 	storm = uv_hrtime() - storm;
-	(void)printf("{\"nodes\":%zu,\"rounds\":%zu,\"join_ms\":%.1f,\"first_ms\":%.2f,\"median_ms\":%.2f,"
-		     "\"last_ms\":%.2f,\"admin_cpu_us\":%.1f,\"join_cpu_us_per_node\":%.1f,"
+	(void)printf("{\"nodes\":%zu,\"rounds\":%zu,\"join_ms\":%.1f,", bench.fleet.count, rounds.count, join);
+	spread_print(&rounds.received, rounds.count, "received_");
+	spread_print(&rounds.verified, rounds.count, "");
+	spread_print(&rounds.held, rounds.count, "here_");
+	(void)printf("\"admin_cpu_us\":%.1f,\"nodes_cpu_us\":%.1f,\"join_cpu_us_per_node\":%.1f,"
 		     "\"memory_per_node\":%.0f,\"idle_cpu_us_per_node_s\":%.2f,\"storm_ms\":%.1f}\n",
-		     bench.fleet.count, rounds.count, join, median_of(rounds.first, rounds.count),
-		     median_of(rounds.median, rounds.count), median_of(rounds.last, rounds.count),
-		     median_of(rounds.cpu, rounds.count), cold_cpu, (double)memory / (double)bench.fleet.count,
-		     (double)cpu / 1e3 / 3 / (double)bench.fleet.count, (double)storm / 1e6);
-	uv_close((uv_handle_t *)&bench.poll, NULL);
-	simfleet_stop(&bench.fleet);
-	(void)uv_loop_close(&bench.fleet.loop); /* nothing is left */
-	(void)close(bench.watch);
-	free(bench.times);
+		     median_of(rounds.cpu, rounds.count), median_of(rounds.own_cpu, rounds.count), cold_cpu,
+		     (double)memory / (double)bench.fleet.count, (double)cpu / 1e3 / 3 / (double)bench.fleet.count,
+		     (double)storm / 1e6);
+	bench_end(&bench);
 	keystore_free(keystore);
 	cluster_clear(&cluster);
 	return 0;

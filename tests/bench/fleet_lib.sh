@@ -29,9 +29,10 @@ setup() {
 	(umask 077 && genclust -c 127.0.0.1 -p "$port" -k admin/var/admin/cluster.key >cluster.xml 2>/dev/null)
 	cat >restart <<-END
 		#!/bin/bash
-		# The admin stops, and another begins.
+		# The admin stops, and another begins; done when it listens.
 		cd "$AREA"
 		begun=
+		before=\$(grep -c 'admin listens on' admin.log 2>/dev/null)
 		if [ -s admin.pid ]; then
 			muster --home admin status --json >before.json
 			begun=\$(date +%s%N)
@@ -40,6 +41,10 @@ setup() {
 		fi
 		musterd --home admin --admin --no-status </dev/null >>admin.log 2>&1 &
 		echo \$! >admin.pid
+		for ((i = 0; i < 3000; i++)); do
+			[ "\$(grep -c 'admin listens on' admin.log 2>/dev/null)" = "\${before:-0}" ] || break
+			sleep 0.01
+		done
 		[ -z "\$begun" ] || echo "down for \$(((\$(date +%s%N) - begun) / 1000000)) ms" >>restarts.log
 		disown
 	END

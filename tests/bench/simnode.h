@@ -1,6 +1,7 @@
 /*
  * A simulated runtime node: the real handshake, records, registration, keep-alives, back-off, fetch conversation and verification of what a
- * node gets, without a disk. Thousands of them share a process and a loop. For benches.
+ * node gets, without a disk. Thousands of them share a process: their connections a thread for each processor, each with a loop, and what
+ * they verify the workers, which run when nothing else wants a processor: real nodes would do it elsewhere, all at once. For benches.
  */
 #ifndef MUSTER_BENCH_SIMNODE_H
 #define MUSTER_BENCH_SIMNODE_H
@@ -11,30 +12,34 @@
 #include "crypto/key.h"
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <uv.h>
 
 struct simnode;
+struct shard;
 
 struct simfleet {
-	uv_loop_t loop;
 	struct sockaddr_in admin;
 	const struct keystore *keystore;
 	const char *role;
 	char ref[64];
-	size_t count, up, joined; /* nodes; registered; that hold what the admin told is its newest */
-	size_t failed;		  /* connections that ended when they should not have */
-	bool stopping;
+	size_t count, shard_count;
+	atomic_size_t up, joined; /* nodes that are registered; that hold what the admin told is its newest */
+	atomic_size_t failed;	  /* connections that ended when they should not have */
+	atomic_bool stopping;
 	struct simnode *nodes;
-	/* A node holds a release, verified. */
+	struct shard *shards;
+	/* A node holds a release, verified; called by the thread of its shard. */
 	void (*holds)(struct simfleet *fleet, struct simnode *node);
-	char last_error[256];
+	char last_error[256]; /* of one of those that ended; for people */
 };
 
 struct simnode {
 	uv_tcp_t tcp; /* first: the handle is its node */
 	uv_timer_t timer;
 	struct simfleet *fleet;
+	struct shard *shard;
 	size_t number;
 	struct static_key key; /* of a bench: not guarded */
 	struct noise *noise;   /* during the handshake */
@@ -45,13 +50,15 @@ struct simnode {
 	struct oid head, base;
 	size_t coming; /* bytes of a pack that was sent with the news */
 	bool connected, open, up, joined, fetching, verifying, told;
-	uint64_t lost_at; /* ms: since when it is not up; 0: it is */
-	uint64_t held_at; /* ns: when it got to hold the newest it has */
+	uint64_t lost_at;     /* ms: since when it is not up; 0: it is */
+	uint64_t received_at; /* ns: when it had all of the newest release it holds */
+	uint64_t verify_ns;   /* processor time that its verification took */
+	uint64_t held_at;     /* ns: when it had verified that, among all those of this machine */
 };
 
 /* COUNT nodes that dial at once; ROLE and KEYSTORE are borrowed. */
 void simfleet_start(struct simfleet *fleet, size_t count);
-/* Closes all; the loop is run until that is done. */
+/* Closes all, and ends the threads. */
 void simfleet_stop(struct simfleet *fleet);
 
 #endif
