@@ -76,7 +76,7 @@ void peer_enter(struct peer *peer, enum peer_state state)
 		list = &group->closed;
 	else if (!peer->dialled && state < PEER_OPEN)
 		list = &group->unproven;
-	if (peer->list != list) {
+	if (peer->list != list || state == PEER_UNPROVEN) { /* then it is its turn again: first among the unproven */
 		if (peer->list)
 			list_remove(peer);
 		list_add(list, peer);
@@ -328,6 +328,7 @@ void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
 	peer->records = slab_take(peer->group->slab);
 	memcpy(peer->records->send_key, send_key, KEY_SIZE);
 	memcpy(peer->records->receive_key, receive_key, KEY_SIZE);
+	peer->heard = peer->group->now();
 	peer_enter(peer, PEER_UNPROVEN);
 }
 

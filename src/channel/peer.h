@@ -70,8 +70,9 @@ uint16_t peers_port(const struct peers *peers);
 /* How many there are, those included that are being closed. */
 size_t peers_count(const struct peers *peers);
 /*
- * Takes at most PEERS connections, UNPROVEN of which have not finished the handshake (the oldest of these makes room);
- * before it is called: LIMIT_PEERS, LIMIT_HANDSHAKES.
+ * Takes at most PEERS connections, UNPROVEN of which have not finished the handshake. Who comes then waits until one has, or until the oldest,
+ * silent for WAIT_ROOM (for WAIT_ROOM_ANSWERED after the answer), make room.
+ * Before it is called: LIMIT_PEERS, LIMIT_HANDSHAKES.
  */
 void peers_allow(struct peers *peers, size_t max_peers, size_t max_unproven);
 /* For tests: another clock, in milliseconds, for every wait; and a look at the waits now. */

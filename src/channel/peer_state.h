@@ -10,6 +10,7 @@
 
 enum {
 	SWEEP_MS = 500,			      /* how often the waits are looked at */
+	ROOM_MS = 5,			      /* until it is looked again for room for one who comes */
 	WARN_MS = 10000,		      /* between two lines about connections that cannot be accepted */
 	READ_SIZE = 64 << 10,		      /* bytes read at once, one buffer for the group */
 	BACKLOG = 4096,			      /* connections that wait to be accepted: all nodes after a restart */
@@ -57,7 +58,7 @@ struct peer {
 	unsigned asked;	    /* control messages that came since the waits were last looked at */
 	size_t queued;	    /* bytes libuv had when the waits were last looked at */
 	uint64_t since;	    /* when the connecting, the handshake or the open state began */
-	uint64_t heard;	    /* when the last record came */
+	uint64_t heard;	    /* when the last record came; before it: when it came itself, or was answered */
 	uint64_t moved;	    /* when output last went down */
 	uint64_t limit;	    /* when the user's own limit is over; 0: none */
 	const char *what;   /* that limit is for; static */
@@ -86,6 +87,7 @@ struct handshakes {
 struct peers {
 	uv_tcp_t listener;
 	uv_timer_t sweep;
+	uv_timer_t room;
 	uv_loop_t *loop;
 	struct static_key *key; /* its own: a handshake under way outlives the user */
 	const struct peer_calls *calls;
@@ -93,10 +95,11 @@ struct peers {
 	uint64_t (*now)(void);
 	struct slab *slab;	   /* of struct record_state */
 	struct handshakes handshakes;
-	struct peer_list unproven; /* accepted, and nothing shows yet that it is no stranger */
+	struct peer_list unproven; /* accepted, and nothing shows yet that it is no stranger; by HEARD */
 	struct peer_list others;
 	struct peer_list closed; /* until libuv is done with them */
 	size_t max_peers, max_unproven;
+	uint64_t looked; /* when it was last looked for room; 0: not since one waits for it */
 	uint64_t warned; /* when it was last said that nothing can be accepted; 0: never */
 	uint16_t port;
 	bool closing;

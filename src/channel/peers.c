@@ -32,25 +32,23 @@ static void warn_accepting(struct peers *group, int status)
 	log_warning("channel", "listen", "accepting failed: %s", uv_strerror(status));
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+/*
+ * Who dials honestly is through in a round trip: the oldest who are not have waited longest for nothing, and make room. Not so one that waits
+ * for us, or whose bytes may be there unread: of all nodes at once after a restart these would be closed, and come again.
+ */
+static bool makes_room(const struct peer *peer, uint64_t now)
 {
-	struct peers *group = listener->data;
-	bool full = peers_count(group) >= group->max_peers;
-	struct peer *peer;
-	int rc;
+	uint64_t wait = peer->state == PEER_UNPROVEN ? WAIT_ROOM_ANSWERED : WAIT_ROOM;
 
-	if (group->closing)
-		return;
-	if (status != 0) {
-		warn_accepting(group, status);
-		return;
-	}
-	/* who dials honestly is through in a round trip: the oldest has waited longest for nothing */
-	if (!full && group->unproven.count >= group->max_unproven)
-		peer_close(group->unproven.last, "made room: %zu handshakes are unfinished",
-			   group->unproven.count);
-	peer = peer_new(group, false);
-	rc = uv_accept(listener, (uv_stream_t *)&peer->tcp);
+	return !peer->attempt && peer->heard < peer->group->looked && now - peer->heard >= wait;
+}
+
+/* Accepts the one that libuv has; it accepts no other before. */
+static void accept_peer(struct peers *group, bool full)
+{
+	struct peer *peer = peer_new(group, false);
+	int rc = uv_accept((uv_stream_t *)&group->listener, (uv_stream_t *)&peer->tcp);
+
 	if (rc != 0) {
 		peer_close(peer, "accepting failed: %s", uv_strerror(rc));
 		return;
@@ -64,6 +62,40 @@ static void on_connection(uv_stream_t *listener, int status)
 	}
 	peer_enter(peer, PEER_HELLO);
 	peer_read(peer);
+}
+
+/* Between two of these all that had come was read. */
+static void on_room(uv_timer_t *timer)
+{
+	struct peers *group = timer->data;
+	struct peer_list *unproven = &group->unproven;
+	uint64_t now = group->now();
+
+	while (unproven->count > 0 && makes_room(unproven->last, now))
+		peer_close(unproven->last, "made room: %zu handshakes are unfinished", unproven->count);
+	group->looked = now;
+	if (unproven->count >= group->max_unproven)
+		return;
+	(void)uv_timer_stop(timer); /* never fails */
+	accept_peer(group, false);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct peers *group = listener->data;
+
+	if (group->closing)
+		return;
+	if (status != 0) {
+		warn_accepting(group, status);
+	} else if (peers_count(group) >= group->max_peers) {
+		accept_peer(group, true);
+	} else if (group->unproven.count < group->max_unproven) {
+		accept_peer(group, false);
+	} else {
+		group->looked = 0;
+		(void)uv_timer_start(&group->room, on_room, ROOM_MS, ROOM_MS); /* never fails */
+	}
 }
 
 /* --- dialling --- */
@@ -282,9 +314,10 @@ struct peers *peers_new(uv_loop_t *loop, const struct static_key *key, const str
 	peers->slab = slab_new(sizeof(struct record_state));
 	peers->handshakes.slab = slab_new(handshake_memory());
 	(void)uv_timer_init(loop, &peers->sweep);   /* never fails */
+	(void)uv_timer_init(loop, &peers->room);    /* never fails */
 	(void)uv_tcp_init(loop, &peers->listener); /* never fails without a socket */
-	peers->sweep.data = peers->listener.data = peers;
-	peers->handles = 2;
+	peers->sweep.data = peers->room.data = peers->listener.data = peers;
+	peers->handles = 3;
 	(void)uv_timer_start(&peers->sweep, on_sweep, SWEEP_MS, SWEEP_MS); /* never fails */
 	return peers;
 }
@@ -329,6 +362,7 @@ void peers_free(struct peers *peers)
 	while (peers->unproven.first || peers->others.first)
 		peer_close(peers->unproven.first ? peers->unproven.first : peers->others.first, "stopping");
 	uv_close((uv_handle_t *)&peers->sweep, on_group_close);
+	uv_close((uv_handle_t *)&peers->room, on_group_close);
 	uv_close((uv_handle_t *)&peers->listener, on_group_close);
 }
 

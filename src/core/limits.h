@@ -37,7 +37,7 @@
 /* --- channel --- */
 #define LIMIT_CONTROL_MESSAGE (16u << 10) /* bytes of one control message: a verb and some values */
 #define LIMIT_PEERS 20000u		/* open connections at the admin, below its descriptors */
-#define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each; the oldest makes room */
+#define LIMIT_HANDSHAKES 2048u		/* unfinished handshakes at the admin: 1 kB each; the oldest that does not wait for us makes room */
 #define LIMIT_PEER_INPUT (256u << 10)	/* bytes received and not yet handled, for each peer */
 #define LIMIT_PEER_OUTPUT (256u << 10)	/* bytes sealed and not yet sent before a sender pauses, for each peer: 1,000 that read
 					   nothing hold 256 MB at most */
@@ -53,6 +53,8 @@
 
 /* --- waits, in milliseconds --- */
 #define WAIT_HANDSHAKE 10000u		/* TCP accepted to handshake done: a slow link takes a second */
+#define WAIT_ROOM 200u			/* of silence after which a handshake makes room for another: 10,000 that only come are closed in a second */
+#define WAIT_ROOM_ANSWERED 1000u	/* the same when it was answered: a busy node and a long way */
 #define WAIT_CONNECT 10000u		/* name lookup and TCP connect */
 #define WAIT_FETCH 120000u		/* one fetch conversation, all of it */
 #define WAIT_PING 20000u		/* silence before a node sends ping */

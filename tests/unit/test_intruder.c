@@ -494,6 +494,7 @@ static void test_half_open(void **state)
 
 			client_of(f, &node);
 			assert_true(client_join(&node, f->keystore));
+			assert_non_null(strstr(f->admin.reason, "made room"));
 			client_say(&node, "ping", NULL);
 			spin_until(f, strcmp(f->admin.word, "ping") == 0);
 			client_say(&good, "status", NULL);

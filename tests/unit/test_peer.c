@@ -650,16 +650,32 @@ static void test_admin_stops_in_handshake(void **state)
 	spin_until(f, f->node.calls[CALL_CLOSED] == MANY);
 }
 
-/* The oldest makes room while its handshake may be under way. */
+/* All nodes at once, and room for few: who waits for an answer is not closed for who comes after it. */
 static void test_room_in_handshake(void **state)
 {
 	struct fixture *f = *state;
 
 	peers_allow(f->admin.peers, MANY, 4);
+	f->node.act = say_when_open;
 	for (int i = 0; i < MANY; i++)
 		(void)dial(f);
-	spin_until(f, f->admin.calls[CALL_CLOSED] + 4 >= MANY);
-	assert_true(peers_count(f->admin.peers) <= MANY);
+	spin_until(f, f->admin.calls[CALL_OPEN] == MANY);
+	assert_int_equal(f->admin.calls[CALL_CLOSED], 0);
+	assert_int_equal(f->node.calls[CALL_CLOSED], 0);
+}
+
+/* Who waits for room when the group ends is forgotten. */
+static void test_stops_without_room(void **state)
+{
+	struct fixture *f = *state;
+
+	peers_allow(f->admin.peers, MANY, 1);
+	for (int i = 0; i < MANY; i++)
+		(void)dial(f);
+	spin_until(f, peers_count(f->admin.peers) > 0);
+	peers_free(f->admin.peers);
+	f->admin.peers = NULL;
+	spin_until(f, f->node.calls[CALL_CLOSED] == MANY);
 }
 
 static void test_full(void **state)
@@ -719,7 +735,7 @@ int main(void)
 		peer_test(test_many),
 		peer_test(test_nodes_go_in_handshake),
 		peer_test(test_admin_stops_in_handshake),
-		peer_test(test_room_in_handshake),
+		peer_test(test_room_in_handshake), peer_test(test_stops_without_room),
 		peer_test(test_full),
 	};
 
