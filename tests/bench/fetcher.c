@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { PACK_MAX = 64 << 20, PACK_COMMIT = 1, PACK_OFS_DELTA = 6, PACK_REF_DELTA = 7, PACK_HEADER = 12 };
+enum { PACK_MAX = 64 << 20, PACK_COMMIT = 1, PACK_OFS_DELTA = 6, PACK_REF_DELTA = 7, OBJECT_LEAST = 9 /* bytes */ };
 
 /* --- the conversation --- */
 
@@ -103,8 +103,21 @@ int fetcher_feed(struct fetcher *fetcher, const void *data, size_t n, struct buf
 struct commits {
 	struct release *list;
 	struct oid *ids;
+	struct buf *raw; /* that others may be deltas of */
 	size_t count;
+	uint32_t *slots; /* by id: the number of a commit and one, or 0; twice as many as objects, a power of two */
+	size_t slot_count;
 };
+
+/* Where the commit ID stands, or the empty slot for it. */
+static uint32_t *slot_of(const struct commits *commits, const uint8_t *id)
+{
+	size_t at = ((size_t)id[0] << 16 | (size_t)id[1] << 8 | id[2]) % commits->slot_count;
+
+	while (commits->slots[at] && memcmp(commits->ids[commits->slots[at] - 1].id, id, OID_SIZE) != 0)
+		at = (at + 1) % commits->slot_count;
+	return commits->slots + at;
+}
 
 static int take_commit(struct commits *commits, const uint8_t *raw, size_t n, struct err *err)
 {
@@ -112,16 +125,80 @@ static int take_commit(struct commits *commits, const uint8_t *raw, size_t n, st
 
 	commits->list = mem_grow(commits->list, commits->count + 1, sizeof(*commits->list));
 	commits->ids = mem_grow(commits->ids, commits->count + 1, sizeof(*commits->ids));
+	commits->raw = mem_grow(commits->raw, commits->count + 1, sizeof(*commits->raw));
 	if (release_parse(raw, n, commits->list + commits->count, err) != 0)
 		return -1;
 	if (git_odb_hash(&id, raw, n, GIT_OBJECT_COMMIT) != 0)
 		abort();
-	memcpy(commits->ids[commits->count++].id, id.id, OID_SIZE);
+	memcpy(commits->ids[commits->count].id, id.id, OID_SIZE);
+	buf_init(commits->raw + commits->count, LIMIT_COMMIT_SIZE);
+	buf_put(commits->raw + commits->count, raw, n);
+	*slot_of(commits, id.id) = (uint32_t)commits->count + 1;
+	commits->count++;
 	return 0;
 }
 
-/* Type and size: three bits and four, then seven a byte, lowest first. */
-static unsigned object_head(struct cursor *c, size_t *size)
+/* A number of a delta: seven bits a byte, lowest first. */
+static size_t delta_number(struct cursor *c)
+{
+	size_t number = 0;
+	uint8_t byte = 0x80;
+
+	for (unsigned shift = 0; byte & 0x80 && shift < 35; shift += 7) {
+		byte = cursor_u8(c);
+		number |= (size_t)(byte & 0x7f) << shift;
+	}
+	return number;
+}
+
+/* A delta (gitformat-pack(5)) of BASE. */
+static int delta_apply(const struct buf *base, const uint8_t *delta, size_t n, struct buf *out, struct err *err)
+{
+	struct cursor c = cursor_of(delta, n);
+
+	(void)delta_number(&c); /* of the base, whose id is right */
+	(void)delta_number(&c); /* of what it gives, whose id is looked at */
+	while (c.left > 0 && !c.failed) {
+		uint8_t op = cursor_u8(&c);
+		size_t at = 0, size = 0;
+
+		if (!(op & 0x80)) {
+			const uint8_t *bytes = cursor_bytes(&c, op);
+
+			buf_put(out, bytes, bytes ? op : 0);
+			continue;
+		}
+		for (unsigned i = 0; i < 4; i++)
+			at |= op & 1 << i ? (size_t)cursor_u8(&c) << 8 * i : 0;
+		for (unsigned i = 0; i < 3; i++)
+			size |= op & 16 << i ? (size_t)cursor_u8(&c) << 8 * i : 0;
+		size = size ? size : 0x10000;
+		if (at > base->len || size > base->len - at)
+			return err_set(err, ERR_CORRUPT, "a delta goes beyond its base");
+		buf_put(out, base->data + at, size);
+	}
+	return c.failed || out->failed ? err_set(err, ERR_CORRUPT, "a delta is damaged") : 0;
+}
+
+/* The bases of deltas come before them; what is based on no commit is none. */
+static int take_delta(struct commits *commits, const uint8_t *base, const uint8_t *delta, size_t n, struct err *err)
+{
+	uint32_t number = *slot_of(commits, base);
+	struct buf raw;
+	int rc;
+
+	if (!number)
+		return 0;
+	buf_init(&raw, LIMIT_COMMIT_SIZE);
+	rc = delta_apply(commits->raw + number - 1, delta, n, &raw, err);
+	if (rc == 0)
+		rc = take_commit(commits, raw.data, raw.len, err);
+	buf_clear(&raw);
+	return rc;
+}
+
+/* Type and size: three bits and four, then seven a byte, lowest first; BASE is that of a delta by id. */
+static unsigned object_head(struct cursor *c, size_t *size, const uint8_t **base)
 {
 	uint8_t byte = cursor_u8(c);
 	unsigned type = byte >> 4 & 7, shift = 4;
@@ -136,14 +213,15 @@ static unsigned object_head(struct cursor *c, size_t *size)
 		while (cursor_u8(c) & 0x80 && !c->failed)
 			;
 	else if (type == PACK_REF_DELTA)
-		(void)cursor_bytes(c, OID_SIZE); /* what it is a delta of; failure stays in the cursor */
+		*base = cursor_bytes(c, OID_SIZE);
 	return type;
 }
 
 static int take_object(struct cursor *c, struct commits *commits, struct err *err)
 {
+	const uint8_t *base = NULL;
 	size_t size;
-	unsigned type = object_head(c, &size);
+	unsigned type = object_head(c, &size, &base);
 	z_stream z = {.next_in = (Bytef *)c->at, .avail_in = (uInt)c->left};
 	uint8_t *data;
 	int rc = 0;
@@ -161,6 +239,8 @@ static int take_object(struct cursor *c, struct commits *commits, struct err *er
 	(void)cursor_bytes(c, c->left - z.avail_in);
 	if (rc == 0 && type == PACK_COMMIT)
 		rc = take_commit(commits, data, size, err);
+	else if (rc == 0 && base)
+		rc = take_delta(commits, base, data, size, err);
 	free(data);
 	return rc;
 }
@@ -199,21 +279,28 @@ static int accept_commits(const struct commits *commits, struct chain_state *sta
 int pack_accept(const struct buf *pack, struct chain_state *state, const struct oid *tip, struct err *err)
 {
 	struct cursor c = cursor_of(pack->data, pack->len);
-	struct commits commits = {0};
+	struct commits commits = {.slot_count = 2};
 	uint32_t count;
 	int rc = 0;
 
 	(void)cursor_be32(&c);
 	(void)cursor_be32(&c);
 	count = cursor_be32(&c);
-	if (c.failed || memcmp(pack->data, "PACK", 4) != 0)
-		rc = err_set(err, ERR_CORRUPT, "no pack");
+	if (c.failed || memcmp(pack->data, "PACK", 4) != 0 || count > PACK_MAX / OBJECT_LEAST)
+		return err_set(err, ERR_CORRUPT, "no pack");
+	while (commits.slot_count < 2 * (size_t)count)
+		commits.slot_count *= 2;
+	commits.slots = mem_new(commits.slot_count, sizeof(*commits.slots));
 	for (uint32_t i = 0; rc == 0 && i < count; i++)
 		rc = take_object(&c, &commits, err);
 	if (rc == 0)
 		rc = accept_commits(&commits, state, tip, err);
-	for (size_t i = 0; i < commits.count; i++)
+	for (size_t i = 0; i < commits.count; i++) {
 		release_clear(commits.list + i);
+		buf_clear(commits.raw + i);
+	}
+	free(commits.raw);
+	free(commits.slots);
 	free(commits.list);
 	free(commits.ids);
 	return rc;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What a cluster of N nodes costs its admin and how fast a release reaches them, beside etcd and git daemon: see README.md here.
-# NODES="10 100 1000 10000" ROUNDS=5 OUT=FOLDER (where fleet.json and fleet.svg go; not kept without).
+# NODES="10 100 1000 10000" ROUNDS=5 RESULTS=FOLDER (where the table, JSON and the picture go; not kept without).
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/bench/fleet_lib.sh"
 
 NODES=${NODES:-10 100 1000 10000}
@@ -14,6 +14,9 @@ cd "$AREA"
 
 # --- muster ---
 
+# each FILE KEY N: a value for each of N.
+each() { awk -v v="$(value "$1" "$2")" -v n="$3" 'BEGIN { printf "%.1f", v / n }'; }
+
 setup_demo() {
 	rm -rf admin
 	mkdir -p admin/etc/init
@@ -21,25 +24,21 @@ setup_demo() {
 	setup tokens.xml
 }
 
-row() { printf '%7s %9s %9s %9s %9s %12s %12s %11s %10s\n' "$@"; }
+row() { printf '%7s %9s %9s %9s %9s %9s %9s %12s %12s %12s %11s %10s\n' "$@" | tee -a table; }
 
 : >rows.json
-: >points
-row nodes first median last join 'CPU us/node' 'join CPU us' 'bytes/node' storm
+row nodes first median last received 'last here' join 'CPU us/node' 'join CPU us' 'nodes CPU us' bytes/node storm
 for n in $NODES; do
 	setup_demo
 	"$FLEET" nodes cluster.xml internal "$n" admin.pid admin/var/admin/config/.git/refs/heads "$ROUNDS" \
 		./commit ./restart >row.json 2>fleet.err || { cat fleet.err; tail -5 admin.log; fail "the fleet of $n nodes"; }
 	row "$n" "$(value row.json first_ms)" "$(value row.json median_ms)" "$(value row.json last_ms)" \
-		"$(value row.json join_ms)" \
-		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { printf "%.1f", c / n }')" \
-		"$(value row.json join_cpu_us_per_node)" "$(value row.json memory_per_node)" "$(value row.json storm_ms)"
+		"$(value row.json received_last_ms)" "$(value row.json here_last_ms)" "$(value row.json join_ms)" \
+		"$(each row.json admin_cpu_us "$n")" "$(value row.json join_cpu_us_per_node)" \
+		"$(each row.json nodes_cpu_us "$n")" "$(value row.json memory_per_node)" "$(value row.json storm_ms)"
 	packs=$(jsonget .packs.built <before.json)/$(jsonget .packs.hits <before.json) # before the restart
-	sed -i "s|}\$|,\"packs_built_and_hits\":\"$packs\"}|" row.json
+	sed -i "s|}\$|,\"admin_stop_ms\":$(value restart.json stop_ms),\"admin_start_ms\":$(value restart.json start_ms),\"packs_built_and_hits\":\"$packs\"}|" row.json
 	cat row.json >>rows.json
-	printf '%s %s %s %s %s\n' "$n" "$(value row.json last_ms)" \
-		"$(awk -v c="$(value row.json admin_cpu_us)" -v n="$n" 'BEGIN { print c / n }')" \
-		"$(value row.json memory_per_node)" "$(value row.json storm_ms)" >>points
 	muster --home admin slice --role internal >slice.xml
 	teardown
 done
@@ -78,7 +77,7 @@ run_etcd() {
 
 etcd_row() {
 	printf '%-52s %9s %9s %9s\n' "$1" "$(value etcd.json "$2first_ms")" "$(value etcd.json "$2median_ms")" \
-		"$(value etcd.json "$2last_ms")"
+		"$(value etcd.json "$2last_ms")" | tee -a table
 }
 
 # --- git daemon: the same change, fetched ---
@@ -112,7 +111,7 @@ run_git() {
 	kill "$daemon"
 	wait "$daemon" 2>/dev/null || true # it was told to end
 	git_cpu=$(awk -v f="$from" -v t="$to" -v n="$FETCHES" 'BEGIN { printf "%.0f", (t - f) / n }')
-	printf '%-44s %9s\n' "git daemon, CPU for a fetch, us" "$git_cpu"
+	printf '%-52s %9s\n' "git daemon, CPU for a fetch, us" "$git_cpu" | tee -a table
 }
 
 released() { [ "$(field admin .published.roles.internal.sequence || true)" = "$1" ]; }
@@ -123,13 +122,8 @@ run_git
 
 # --- all of it as JSON, and the picture ---
 
-{
-	printf '{"date":"%s","processors":%s,"kernel":"%s","nodes":[' "$(date -u +%FT%TZ)" "$(getconf _NPROCESSORS_ONLN)" "$(uname -r)"
-	paste -s -d, rows.json | tr -d '\n'
-	printf '],"etcd":%s,"git_daemon_cpu_us_per_fetch":%s}\n' "$(cat etcd.json 2>/dev/null || echo null)" "$git_cpu"
-} >fleet.json
+printf '{%s,"nodes":[%s],"etcd":%s,"git_daemon_cpu_us_per_fetch":%s}\n' "$(machine)" "$(paste -s -d, rows.json)" \
+	"$(cat etcd.json 2>/dev/null || echo null)" "$git_cpu" >fleet.json
 cat fleet.json
-awk -f "$top_srcdir/tests/bench/plot.awk" points >fleet.svg
-if [ -n "${OUT:-}" ]; then
-	cp fleet.json fleet.svg "$OUT/"
-fi
+awk -f "$top_srcdir/tests/bench/plot.awk" fleet.json >fleet.svg
+keep fleet

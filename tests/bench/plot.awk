@@ -1,8 +1,9 @@
-# Draws cost against the number of nodes, both axes logarithmic, from lines "NODES LAST-MS CPU-US MEMORY-BYTES STORM-MS"; SVG on stdout.
+# Draws cost against the number of nodes, both axes logarithmic, from the JSON of fleet.sh: each object that has a number of nodes; SVG on stdout.
+function number(key) { return match($0, "\"" key "\":[0-9.]+") ? substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) + 0 : "" }
 function x(n) { return left + width * log(n / low_x) / log(high_x / low_x) }
 function y(v) { return top + height * (1 - log((v < 1 ? 1 : v) / low_y) / log(high_y / low_y)) }
 function word(v) { return v >= 1000 ? v / 1000 "k" : v }
-function line(values, colour, name, unit, row,    i, points) {
+function line(values, colour, name, row,    i, points) {
 	for (i = 1; i <= count; i++) {
 		points = points sprintf("%.1f,%.1f ", x(nodes[i]), y(values[i]))
 		printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", x(nodes[i]), y(values[i]), colour
@@ -11,11 +12,16 @@ function line(values, colour, name, unit, row,    i, points) {
 	printf "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>\n", left + 12, top + 8 + 18 * row, colour, name
 }
 BEGIN {
+	RS = "}"
 	left = 70; top = 40; width = 560; height = 340; low_y = 1; high_y = 100000
 }
-{
+number("nodes") {
 	count++
-	nodes[count] = $1; last[count] = $2; cpu[count] = $3; memory[count] = $4; storm[count] = $5
+	nodes[count] = number("nodes")
+	last[count] = number("last_ms")
+	cpu[count] = number("admin_cpu_us") / nodes[count]
+	memory[count] = number("memory_per_node")
+	storm[count] = number("storm_ms")
 }
 END {
 	if (!count)
@@ -32,9 +38,9 @@ END {
 	for (i = 1; i <= count; i++)
 		printf "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x(nodes[i]), top + height + 20, nodes[i]
 	printf "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">nodes</text>\n", left + width / 2, top + height + 45
-	line(last, "#c0392b", "commit to the last node holding the verified release, ms", "ms", 0)
-	line(cpu, "#2471a3", "processor time of the admin for each node and release, microseconds", "us", 1)
-	line(memory, "#1e8449", "memory of the admin for each connected node, bytes", "bytes", 2)
-	line(storm, "#7d3c98", "all nodes back after a restart of the admin, ms", "ms", 3)
+	line(last, "#c0392b", "commit to the last node holding the verified release, ms", 0)
+	line(cpu, "#2471a3", "processor time of the admin for each node and release, microseconds", 1)
+	line(memory, "#1e8449", "memory of the admin for each connected node, bytes", 2)
+	line(storm, "#7d3c98", "all nodes back after a restart of the admin, ms", 3)
 	print "</svg>"
 }
