@@ -60,14 +60,14 @@ void hold_set(struct hold *hold, const char *release, const char *reason)
 	reason_clean(hold->reason);
 }
 
-/* What the next start needs: it is current, or will be. */
+/* What the next start needs: it is current, or will be. ACTIVE as well: after a loss the entry may not say so. */
 static bool is_needed(const struct node_state *state, const struct state_entry *entry)
 {
 	char name[OID_HEX_SIZE];
 
 	(void)oid_hex(&entry->release, name);
-	return entry->verdict == VERDICT_ACTIVE || strcmp(name, state->here.release) == 0 ||
-	       strcmp(name, state->pinned.release) == 0;
+	return entry->verdict == VERDICT_ACTIVE || strcmp(name, state->active) == 0 ||
+	       strcmp(name, state->here.release) == 0 || strcmp(name, state->pinned.release) == 0;
 }
 
 static void drop_oldest(struct node_state *state)

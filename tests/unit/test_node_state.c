@@ -354,6 +354,25 @@ static void the_active_one_is_kept(void **state_)
 	node_state_clear(&back);
 }
 
+/* So is what a start falls back to, also where the verdicts were lost with the state and made anew. */
+static void the_one_to_fall_back_to_is_kept(void **state_)
+{
+	struct node_state state = {.known = true};
+	struct oid active = oid_of(1), oid;
+	char hex[OID_HEX_SIZE];
+
+	(void)state_;
+	entry_verdict(node_state_note(&state, &active, 1), VERDICT_PAST, "", NULL);
+	memcpy(state.active, oid_hex(&active, hex), OID_HEX_SIZE);
+	for (unsigned i = 2; i < 2 * STATE_LOG_MAX; i++) {
+		oid = oid_of(i);
+		entry_verdict(node_state_note(&state, &oid, i), VERDICT_REJECTED, "check", "no");
+		assert_true(node_state_accepted(&state, &active));
+	}
+	assert_int_equal(state.log_count, STATE_LOG_MAX);
+	node_state_clear(&state);
+}
+
 static void a_verdict_may_repeat_its_reason(void **state_)
 {
 	struct node_state state = sample();
@@ -373,6 +392,7 @@ int main(void)
 		place_test(every_truncation_is_damage),
 		place_test(a_copy_is_kept), place_test(an_older_one_is_read), place_test(every_member_is_looked_at),
 		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
+		cmocka_unit_test(the_one_to_fall_back_to_is_kept),
 		place_test(a_verdict_may_repeat_its_reason), place_test(holds_are_looked_at),
 		place_test(held_ones_are_kept),
 	};
