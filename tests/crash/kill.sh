@@ -1,7 +1,7 @@
 #!/bin/bash
 # kill -9 at every call that changes a file, of setting up an admin, of a publication, of a commit, of a rotation of the secret and of
-# the keys, of a node's first start, and of a node's way from fetch to activate: after a restart it is the old or the new one,
-# complete, and it goes on.
+# the keys, of a node's first start, of a node's way from fetch to activate, and of its way back and on again, by itself and by a
+# pin: after a restart it is the old or the new one, complete, and it goes on.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/crash/lib.sh"
 
 # with_kill N HOME COMMAND...: dies at the Nth call that changes something below HOME. 137 when it did.
@@ -189,6 +189,89 @@ update_setup() { copy_home node1 update; }
 update_run() { node_with "$1" update; }
 update_check() { node_check "$1" update; }
 
+# --- a node that goes back, and on again ---
+
+has() { gone "$1" || field_is "$2" .sequence "$3"; }
+
+# moved_with N HOME FROM TO [COMMAND...]: runs a node that has release FROM until it has TO, which the command brings about, or dies.
+moved_with() {
+	local pid code=0 n=$1 home=$2 from=$3 to=$4
+	shift 4
+	LD_PRELOAD=$faults FAULTS_BELOW=$AREA/$home FAULTS_KILL=$n \
+		musterd --home "$home" --no-admin --service-role internal --service-name node >node.log 2>&1 </dev/null &
+	pid=$!
+	pids[killed]=$pid
+	if [ $# -gt 0 ]; then
+		within "$DEADLINE" has "$pid" "$home" "$from" || { cat node.log >&2; fail "the node does not serve release $from"; }
+		muster --home "$home" "$@" >said.log 2>&1 || gone "$pid" || within 5 gone "$pid" || { cat said.log node.log >&2; fail "$* failed"; }
+	fi
+	within "$DEADLINE" has "$pid" "$home" "$to" || { cat node.log >&2; fail "the node does not come to release $to"; }
+	kill -TERM "$pid" 2>/dev/null || true
+	wait "$pid" || code=$?
+	unset 'pids[killed]'
+	return "$code"
+}
+
+# either HOME: what is current is complete, the old one or the new one, and so it starts
+either() {
+	musterd --home "$1" --no-admin --service-role internal --service-name node --check >again.log 2>&1 ||
+		{ cat again.log >&2; return 1; }
+	start node "$1" --no-admin --service-role internal --service-name node
+	wait_state "$1" RUNNING
+	case $(field "$1" .sequence) in # one look: it may be on its way
+	1 | 2) ;;
+	*)
+		muster --home "$1" status >&2
+		return 1
+		;;
+	esac
+}
+
+first_release() { git -C admin/var/admin/release.git rev-parse internal~1; }
+
+back_setup() { copy_home node2 back; }
+back_run() { moved_with "$1" back 2 1 rollback --here "$(first_release)"; }
+back_check() {
+	either back || return 1
+	muster --home back rollback --here "$(first_release)" >again.log 2>&1 || { cat again.log >&2; return 1; }
+	wait_sequence back 1
+	field_is back .held.by node || { echo 'it is not held' >&2; return 1; }
+	stop node
+}
+
+on_setup() { copy_home node3 on; }
+on_run() { moved_with "$1" on 1 2 resume --here; }
+on_check() {
+	either on || return 1
+	muster --home on resume --here >again.log 2>&1 || { cat again.log >&2; return 1; }
+	wait_sequence on 2
+	field_is on .held null || { echo 'it is held' >&2; return 1; }
+	stop node
+}
+
+pinned_setup() { copy_home node2 pinned; }
+pinned_run() { moved_with "$1" pinned 2 1; }
+pinned_check() {
+	either pinned || return 1
+	wait_sequence pinned 1
+	within "$DEADLINE" field_is pinned .held.by admin || { echo 'it is not held' >&2; return 1; }
+	stop node
+}
+
+# In node2 a node that has both releases, and in node3 one that went back from there and stays.
+make_held() {
+	copy_home node1 node2
+	start node node2 --no-admin --service-role internal --service-name node
+	wait_sequence node2 2
+	wait_state node2 RUNNING
+	stop node
+	copy_home node2 node3
+	start node node3 --no-admin --service-role internal --service-name node
+	wait_state node3 RUNNING
+	muster --home node3 rollback --here "$(first_release)" >/dev/null
+	stop node
+}
+
 points init init init_setup init_run init_check
 make_template
 points publish publish publish_setup publish_run publish_check
@@ -201,4 +284,9 @@ points 'genclust --rotate' epoch epoch_setup epoch_run epoch_check
 make_node
 points 'first start' first first_setup first_run first_check
 points 'fetch to activate' update update_setup update_run update_check
+make_held
+points 'rollback --here' back back_setup back_run back_check
+points 'resume --here' on on_setup on_run on_check
+muster --home admin rollback --node node "$(first_release)" >/dev/null
+points 'a pin' pinned pinned_setup pinned_run pinned_check
 echo "kill: $tried points tried"
