@@ -41,9 +41,15 @@ roots() { sed -n 's/^root \([0-9]*\) .*/\1/p' "$key" | tr '\n' ' '; }
 
 # came NODE EPOCH: the node is connected, and came with that
 came() {
-	muster --home admin nodes --json >nodes.json
-	grep -A 20 "\"name\": \"$1\"" nodes.json | grep -m 1 '"connected": true' >/dev/null &&
-		grep -A 20 "\"name\": \"$1\"" nodes.json | grep -m 1 '"epoch":' | grep -q " $2,"
+	local i count
+	muster --home admin nodes --json >nodes.json || return 1
+	count=$(jsonget '.#' <nodes.json)
+	for ((i = 0; i < count; i++)); do
+		[ "$(jsonget ".$i.name" <nodes.json)" = "$1" ] || continue
+		[ "$(jsonget ".$i.connected" <nodes.json)" = true ] && [ "$(jsonget ".$i.epoch" <nodes.json)" = "$2" ]
+		return
+	done
+	return 1
 }
 
 arrives() { within "$DEADLINE" came "$1" "$2" || fail "$1 did not come with epoch $2: $(cat nodes.json)"; }
@@ -83,6 +89,37 @@ rm "$source/README.md"
 expect_exit 1 genclust --home nowhere -c a --rotate
 [ ! -e nowhere ] || fail 'a home was made'
 cmp -s "$key" before.key || fail 'what was refused changed the key'
+
+# --- an epoch that the admin does not know yet ---
+
+cp before.key early.key
+expect_exit 0 genclust -c 127.0.0.1 -p "$port" -k early.key --rotate
+mv out early.xml
+[ "$(epoch early.xml)" = 2 ] || fail 'the early file has no new epoch'
+# who joins with it waits, says why, and is not lost
+join hasty default early.xml
+says_early() { grep -q "$1" hasty.log; }
+within "$DEADLINE" says_early 'no admin: ' || fail "hasty does not say what is wrong: $(cat hasty.log)"
+wait_state hasty IDLE
+! came hasty 1 && ! came hasty 2 || fail 'hasty came with an epoch that the admin does not know'
+cp old.xml hasty/etc/init/.new
+mv hasty/etc/init/.new hasty/etc/init/cluster.xml
+arrives hasty 1
+wait_state hasty RUNNING
+# who has a release goes on with the keystore in that, also after a restart
+cp early.xml hasty/etc/init/.new
+mv hasty/etc/init/.new hasty/etc/init/cluster.xml
+within "$DEADLINE" says_early 'the admin is reached on port .* as the configuration' || fail "not told: $(cat hasty.log)"
+arrives hasty 1
+wait_state hasty RUNNING
+halt hasty
+begin hasty default
+wait_state hasty RUNNING
+arrives hasty 1
+halt hasty
+hasty_gone() { ! came hasty 1; }
+within "$DEADLINE" hasty_gone || fail 'hasty is not seen to be away'
+muster --home admin nodes forget hasty >/dev/null
 
 # --- the new epoch ---
 
