@@ -54,6 +54,7 @@ within "$DEADLINE" ahead 0 || fail 'a node that follows is told as ahead'
 halt admin
 cp -a admin copy
 start admin admin --admin --no-status
+wait_admin admin
 release 302
 wait_sequence node 3
 git clone -q admin/var/admin/config clone 2>/dev/null
