@@ -92,11 +92,12 @@ thaw() {
 
 # Nobody dies by itself, but for a start on a disk that fails.
 check_alive() {
-	local name
+	local name code
 	for name in "${!pids[@]}"; do
 		alive "${pids[$name]}" && continue
-		[ -n "${sick[$name]:-}" ] || { tail -n 20 "$name.log" >&2; fail "$name died"; }
-		wait "${pids[$name]}" 2>/dev/null || true
+		code=0
+		wait "${pids[$name]}" 2>/dev/null || code=$?
+		[ -n "${sick[$name]:-}" ] || { tail -n 20 "$name.log" >&2; fail "$name died: exit code $code"; }
 		unset "pids[$name]" "sick[$name]"
 	done
 }
@@ -150,20 +151,23 @@ fault_restart() {
 	pick_node
 	[ -n "${pids[$node]:-}" ] || return 0
 	thaw "$node"
+	within "$DEADLINE" minds_or_gone "${pids[$node]}" || fail "$node does not mind signals"
 	stop "$node" || code=$?
-	# 143: it had not come to mind signals yet
-	[ "$code" = 0 ] || [ "$code" = 143 ] || [ -n "${sick[$node]:-}" ] || fail "$node stopped with exit code $code"
+	[ "$code" = 0 ] || [ -n "${sick[$node]:-}" ] || fail "$node stopped with exit code $code"
 	unset "sick[$node]"
 	run_daemon "$node"
 }
 fault_freeze() { pick_node && freeze "$node"; }
 fault_full() { pick_node && kill_daemon "$node" && run_sick "$node"; }
-# minds SIGNAL PID: it catches that one; before, at its very start, the signal ends it.
+# minds SIGNAL PID: it catches that one; before, at its very start, the signal ends it. What this shell catches is caught by its
+# children, too, until they are musterd.
 minds() {
-	local caught
+	local caught program
+	read -r program 2>/dev/null <"/proc/$2/comm" && [ "$program" = musterd ] || return 1
 	caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status" 2>/dev/null) || return 1
 	[ -n "$caught" ] && (((16#$caught >> ($1 - 1)) & 1))
 }
+minds_or_gone() { minds 15 "$1" || gone "$1"; }
 # Whoever does not mind it yet has not read its files either.
 hang_up() {
 	local pid=${pids[$1]:-}
