@@ -125,85 +125,13 @@ void clean_later(struct runtime *runtime)
 	loop_work(runtime->loop, on_clean_work, on_clean_done, runtime);
 }
 
-/* --- the way back --- */
-
-struct swapping {
-	struct runtime *runtime;
-	char name[REVISION_NAME_MAX];
-	int rc;
-	struct err err;
-};
-
-static void on_swap_work(void *arg)
-{
-	struct swapping *swapping = arg;
-
-	swapping->rc = revision_swap(swapping->runtime->home, swapping->name, &swapping->err);
-}
-
-static void on_swap_done(void *arg)
-{
-	struct swapping *swapping = arg;
-	struct runtime *runtime = swapping->runtime;
-
-	runtime->busy--;
-	runtime->swapping = false;
-	runtime->unswapped = swapping->rc != 0;
-	if (swapping->rc != 0) {
-		log_error("activate", swapping->name, "cannot swap back, tried again later: %s",
-			  swapping->err.text);
-		retry_later(runtime);
-	} else {
-		log_notice("activate", swapping->name, "swapped back");
-		activate_look(runtime); /* its event may have come before this */
-		cycle_consider(runtime);
-	}
-	runtime_release(runtime);
-	free(swapping);
-}
-
-static void begin_swap(struct runtime *runtime)
-{
-	struct swapping *swapping = mem_new(1, sizeof(*swapping));
-
-	swapping->runtime = runtime;
-	memcpy(swapping->name, runtime->back, sizeof(swapping->name));
-	runtime->swapping = true;
-	runtime->busy++;
-	loop_work(runtime->loop, on_swap_work, on_swap_done, swapping);
-}
-
 void activate_retry(struct runtime *runtime)
 {
-	if (runtime->unswapped && !runtime->stopping) {
-		runtime->unswapped = false;
-		begin_swap(runtime);
-	}
+	swap_retry(runtime);
 	if (runtime->put_off) {
 		runtime->put_off = false;
 		activate_look(runtime);
 	}
-}
-
-/*
- * current goes back to what was active here, or before this start; its inotify event activates that. FAILED is what current
- * led to: going back to that would go on for ever.
- */
-static void swap_back(struct runtime *runtime, const char *failed)
-{
-	const char *to = runtime->active[0] ? runtime->active : runtime->state.active;
-
-	if (!to[0] || strcmp(to, failed) == 0) {
-		log_error("activate", runtime->name,
-			  "there is nothing to go back to: this node cannot serve until the admin gives it a release that works");
-		runtime->broken = true;
-		runtime->reactivate = false;
-		runtime->active[0] = '\0';
-		return;
-	}
-	memcpy(runtime->back, to, strlen(to) + 1);
-	runtime->reactivate = true;
-	begin_swap(runtime);
 }
 
 static bool is_held_at(const struct runtime *runtime, const char *name)

@@ -202,8 +202,17 @@ void activate_look(struct runtime *runtime);
 void clean_later(struct runtime *runtime);
 /* Work on the local copy is over that CLEANING kept all else away from: what came meanwhile is looked at. */
 void clean_done(struct runtime *runtime);
-/* Tries a swap back again that failed. */
+/* Tries again what failed for now. */
 void activate_retry(struct runtime *runtime);
+
+/* --- swap.c --- */
+/*
+ * current goes back to what was active here, or before this start; its inotify event activates that. FAILED is what current
+ * led to: going back to that would go on for ever.
+ */
+void swap_back(struct runtime *runtime, const char *failed);
+/* Tries a swap back again that failed. */
+void swap_retry(struct runtime *runtime);
 
 /* --- health.c --- */
 /*

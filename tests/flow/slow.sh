@@ -26,7 +26,7 @@ EOT
 chmod 755 node/etc/activate.d/10-burn
 sed -i 's|<access-token-ttl>[0-9]*<|<access-token-ttl>402<|' admin/var/admin/config/tokens.xml
 muster --home admin commit -m burns >/dev/null
-within "$DEADLINE" grep -q 'activate .*: swapped back' node.log || fail 'not swapped back'
+within "$DEADLINE" grep -q 'swap .*: swapped back' node.log || fail 'not swapped back'
 actives() { [ "$(grep -c 'active, sequence 1$' node.log)" = 2 ]; }
 within "$DEADLINE" actives || fail 'what was before is not active again'
 ! grep -q 'active, sequence 2' node.log || fail 'a release that failed was activated'
