@@ -26,7 +26,8 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-static int run(const struct command *command, const char *home_option, int argc, char **argv, struct err *err)
+static int run(const struct command *command, const char *home_option, int argc, char **argv,
+	       struct err *err)
 {
 	struct home home;
 	struct cli cli = {.home = &home};
@@ -64,32 +65,39 @@ int main(int argc, char **argv)
 		if (option == OPTION_VERSION)
 			return puts("muster " PACKAGE_VERSION) == EOF || fflush(stdout) != 0;
 		if (option != OPTION_HOME) {
-			(void)fprintf(stderr, "muster: wrong option, or no value for it: %s; see muster --help\n",
-				      argv[wrong]); /* no one else to tell */
+			(void)fprintf(
+				stderr,
+				"muster: wrong option, or no value for it: %s; see muster --help\n",
+				argv[wrong]); /* no one else to tell */
 			return CLI_USAGE;
 		}
 		if (home && strcmp(home, optarg) != 0) {
-			(void)fprintf(stderr, "muster: two values for --home; see muster --help\n"); /* ditto */
+			(void)fprintf(
+				stderr,
+				"muster: two values for --home; see muster --help\n"); /* ditto */
 			return CLI_USAGE;
 		}
 		home = optarg;
 	}
 	command = argv[optind] ? find(argv[optind]) : NULL;
 	if (!command) {
-		(void)fprintf(stderr, "muster: %s%s; see muster --help\n", argv[optind] ? "no command " : "no command",
+		(void)fprintf(stderr, "muster: %s%s; see muster --help\n",
+			      argv[optind] ? "no command " : "no command",
 			      argv[optind] ? argv[optind] : ""); /* no one else to tell */
 		return CLI_USAGE;
 	}
 	if (help_asked(argc - optind, argv + optind))
 		return help_command(command);
-	(void)setrlimit(RLIMIT_CORE, &no_core); /* secrets may be in memory; best effort in a short-lived program */
+	/* secrets may be in memory; best effort in a short-lived program */
+	(void)setrlimit(RLIMIT_CORE, &no_core);
 	crypto_setup();
 	config_setup();
 	git_setup();
 	rc = run(command, home, argc - optind, argv + optind, &err);
 	if (rc != CLI_DONE && err.code != ERR_NONE)
 		(void)fprintf(stderr, "muster: %s: %s%s%s%s\n", command->name, err.text,
-			      rc == CLI_USAGE ? "; see muster " : "", rc == CLI_USAGE ? command->name : "",
+			      rc == CLI_USAGE ? "; see muster " : "",
+			      rc == CLI_USAGE ? command->name : "",
 			      rc == CLI_USAGE ? " --help" : ""); /* no one else to tell */
 	return rc;
 }

@@ -195,7 +195,8 @@ static int check_settings(struct settings *settings)
 	if (settings->level && log_level_parse(settings->level, &level) != 0)
 		return usage("\"%s\" is no log level", settings->level);
 	log_setup(level);
-	if (settings->status_listen && http_address_parse(settings->status_listen, address, &port, &err) != 0)
+	if (settings->status_listen &&
+	    http_address_parse(settings->status_listen, address, &port, &err) != 0)
 		return usage("%s (--status-listen)", err.text);
 	if (settings->role && !name_valid(settings->role))
 		return usage("\"%s\" is no name for a role", settings->role);
@@ -230,8 +231,9 @@ static int run_check(struct home *home, const struct daemon_options *options, st
 }
 
 /*
- * What a worker thread gives back goes to the system and to the other threads: by default each keeps a heap of its own, and a node that
- * joined the packs of a long history never gets small again.
+ * What a worker thread gives back goes to the system and to the other threads: by default each
+ * keeps a heap of its own, and a node that joined the packs of a long history never gets small
+ * again.
  */
 static void share_memory(void)
 {
@@ -289,7 +291,8 @@ int main(int argc, char **argv)
 				    : daemon_run(&home, &options, &lingers, &err);
 	home_clear(&home);
 	if (rc != 0)
-		(void)fprintf(stderr, "musterd: %s\n", err.text); /* there is no one to tell if it fails */
+		/* there is no one to tell if it fails */
+		(void)fprintf(stderr, "musterd: %s\n", err.text);
 	if (lingers)
 		_exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -32,6 +32,15 @@ lengths() {
 		END { end_of_file() }' $sources
 }
 
+# 100 columns, of characters: the bytes in UTF-8 that go on with one do not count.
+columns() {
+	for file in $sources $(find tests -name '*.[ch]' | sort); do
+		expand -t 8 "$file" | awk -v file="$file" '
+			{ gsub(/[\200-\277]/, "") }
+			length($0) > 100 { printf "%s:%d: %d columns, at most 100\n", file, FNR, length($0) }'
+	done
+}
+
 # The code alone, `FILE:LINE:code`: comments and what stands in quotes are taken out.
 code() {
 	# shellcheck disable=SC2086
@@ -182,7 +191,7 @@ names() {
 	find src tests -name '*[!A-Za-z0-9._-]*' | sed 's/$/: no such characters in a name/'
 }
 
-faults=$(names; lengths; banned_calls; includes; foreign_headers; steps; listed; corpora; home_paths)
+faults=$(names; lengths; columns; banned_calls; includes; foreign_headers; steps; listed; corpora; home_paths)
 [ -z "$faults" ] && exit 0
 printf '%s\n' "$faults"
 exit 1

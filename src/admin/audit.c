@@ -46,12 +46,14 @@ static bool ends_in_line(int fd)
 	struct stat st;
 	char last = '\n';
 
-	return fstat(fd, &st) != 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 || last == '\n';
+	return fstat(fd, &st) != 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 ||
+	       last == '\n';
 }
 
 static int append(const struct home *home, const char *line, struct err *err)
 {
-	int fd = openat(home->var_fd, AUDIT_FILE, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(home->var_fd, AUDIT_FILE,
+			O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char *whole;
 	int rc;
 

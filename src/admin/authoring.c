@@ -355,8 +355,8 @@ static bool same(const struct file *a, const struct file *b)
 	       memcmp(a->data, b->data, a->size) == 0;
 }
 
-int authoring_untouched(const struct fileset *work, const struct fileset *head, const struct fileset *sealed,
-			struct err *err)
+int authoring_untouched(const struct fileset *work, const struct fileset *head,
+			const struct fileset *sealed, struct err *err)
 {
 	const char *path = NULL;
 
@@ -371,7 +371,8 @@ int authoring_untouched(const struct fileset *work, const struct fileset *head, 
 		if (!fileset_find(work, head->files[i].path))
 			path = head->files[i].path;
 	return path ? err_set(err, ERR_REFUSED,
-			      "%s: has changes that are not committed: commit them first, then go on",
+			      "%s: has changes that are not committed: commit them first, then go "
+			      "on",
 			      path)
 		    : 0;
 }

@@ -102,7 +102,8 @@ struct loading {
 };
 
 /* The parent of a release: the second header line, by the one form a release has. */
-static int parent_of(struct repo *repo, const struct oid *oid, bool *has, struct oid *parent, struct err *err)
+static int parent_of(struct repo *repo, const struct oid *oid, bool *has, struct oid *parent,
+		     struct err *err)
 {
 	struct buf raw;
 	struct cursor c;
@@ -137,7 +138,8 @@ static uint64_t sequence_of(struct repo *repo, const struct oid *oid)
 	uint64_t sequence = 0;
 
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
-	if (repo_commit_raw(repo, oid, &raw, &why) == 0 && release_parse(raw.data, raw.len, &release, &why) == 0) {
+	if (repo_commit_raw(repo, oid, &raw, &why) == 0 &&
+	    release_parse(raw.data, raw.len, &release, &why) == 0) {
 		sequence = release.sequence;
 		release_clear(&release);
 	}
@@ -214,7 +216,8 @@ static void merge(struct heads *into, const struct heads *from)
 
 		for (size_t at = 0; head && at < older->cap; at++)
 			if (older->places[at].sequence)
-				place_add(head, &older->places[at].release, older->places[at].sequence);
+				place_add(head, &older->places[at].release,
+					  older->places[at].sequence);
 	}
 	into->partial = false;
 }
@@ -226,7 +229,8 @@ static void on_done(void *arg)
 	if (rest->into && rest->rc == 0)
 		merge(rest->into, &rest->heads);
 	else if (rest->into)
-		log_warning("serve", "release.git", "old releases could not be read: %s", rest->err.text);
+		log_warning("serve", "release.git", "old releases could not be read: %s",
+			    rest->err.text);
 	if (rest->owner)
 		*rest->owner = NULL;
 	heads_clear(&rest->heads);
@@ -234,7 +238,8 @@ static void on_done(void *arg)
 	free(rest);
 }
 
-void heads_load_rest(uv_loop_t *loop, const char *path, struct heads *heads, struct heads_rest **rest)
+void heads_load_rest(uv_loop_t *loop, const char *path, struct heads *heads,
+		     struct heads_rest **rest)
 {
 	*rest = mem_new(1, sizeof(**rest));
 	**rest = (struct heads_rest){.into = heads, .owner = rest, .path = text_copy(path)};

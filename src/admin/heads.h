@@ -1,6 +1,6 @@
 /*
- * What each role's branch holds, as the loop needs it: the newest release, and where any of its releases stands in the
- * history (what a fetching node may have in common).
+ * What each role's branch holds, as the loop needs it: the newest release, and where any of its
+ * releases stands in the history (what a fetching node may have in common).
  */
 #ifndef MUSTER_ADMIN_HEADS_H
 #define MUSTER_ADMIN_HEADS_H
@@ -30,21 +30,25 @@ struct heads {
 };
 
 /*
- * Reads every branch of the release repository at PATH, its NEWEST releases at most (0: all). Blocks; a zeroed struct is empty.
+ * Reads every branch of the release repository at PATH, its NEWEST releases at most (0: all).
+ * Blocks; a zeroed struct is empty.
  */
 int heads_load(struct heads *heads, const char *path, size_t newest, struct err *err);
 /*
- * Reads the rest on a worker and adds it to HEADS, which moves meanwhile: a long history does not hold up a start, and a node that
- * asks before gets a larger pack. *REST is NULL again when it is done. What cannot be read is told, and left out.
+ * Reads the rest on a worker and adds it to HEADS, which moves meanwhile: a long history does not
+ * hold up a start, and a node that asks before gets a larger pack. *REST is NULL again when it is
+ * done. What cannot be read is told, and left out.
  */
 struct heads_rest;
-void heads_load_rest(uv_loop_t *loop, const char *path, struct heads *heads, struct heads_rest **rest);
+void heads_load_rest(uv_loop_t *loop, const char *path, struct heads *heads,
+		     struct heads_rest **rest);
 /* HEADS is left alone from now on. NULL is fine. */
 void heads_rest_stop(struct heads_rest *rest);
 /* A role's head, or NULL. */
 struct head *heads_find(struct heads *heads, const char *role);
 /* A new newest release of ROLE. */
-void heads_move(struct heads *heads, const char *role, const struct oid *release, uint64_t sequence);
+void heads_move(struct heads *heads, const char *role, const struct oid *release,
+		uint64_t sequence);
 /* The sequence of a release of this role, 0 if it is none. */
 uint64_t head_position(const struct head *head, const struct oid *release);
 void heads_clear(struct heads *heads);

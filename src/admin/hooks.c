@@ -96,7 +96,8 @@ static int write_once(int dirfd, const char *path, const char *text, mode_t mode
 	buf_init(&old, LIMIT_SMALL_FILE);
 	rc = fs_read(dirfd, path, &old, &why);
 	if (rc == 0 && strcmp(buf_text(&old), text) != 0 && !strstr(buf_text(&old), MARK)) {
-		log_warning("setup", path, "is not Muster's and stays: it has to call muster hook itself");
+		log_warning("setup", path,
+			    "is not Muster's and stays: it has to call muster hook itself");
 	} else if (rc != 0 || strcmp(buf_text(&old), text) != 0) {
 		rc = rc == 0 || why.code == ERR_GONE
 			     ? fs_write_atomic(dirfd, path, text, strlen(text), mode, err)
@@ -123,13 +124,16 @@ static int write_settings(int dirfd, const char *repo, const char *command, stru
 	char *clean = text_format("%s filter %%f", command), *quoted = gitconfig_quote(clean);
 	char *path = text_format("%s/config", repo);
 	/*
-	 * git does not sync commits and branches by itself, and a release must not outlive the commit it was made from: main would
-	 * seem rewound after a power cut; a push into main goes into the work tree too, unless that is being edited
+	 * git does not sync commits and branches by itself, and a release must not outlive the
+	 * commit it was made from: main would seem rewound after a power cut; a push into main goes
+	 * into the work tree too, unless that is being edited
 	 */
-	char *lines = text_format("[core]\n\tfsync = added,reference\n[receive]\n\tdenyCurrentBranch = updateInstead\n"
-				  "[filter \"muster\"]\n\tclean = %s\n\tsmudge = cat\n"
-				  "\trequired = true\n",
-				  quoted);
+	char *lines =
+		text_format("[core]\n\tfsync = added,reference\n[receive]\n\tdenyCurrentBranch = "
+			    "updateInstead\n"
+			    "[filter \"muster\"]\n\tclean = %s\n\tsmudge = cat\n"
+			    "\trequired = true\n",
+			    quoted);
 	int rc = gitconfig_set(dirfd, path, lines, err);
 
 	free(lines);

@@ -194,7 +194,8 @@ int initfiles_remember(const struct home *home, const struct fileset *files, str
 	int rc;
 
 	initdir_mark(files, false, &marks);
-	doc = json_pack("{s:i, s:o}", "version", MARKS_VERSION, "files", initdir_marks_json(&marks));
+	doc = json_pack("{s:i, s:o}", "version", MARKS_VERSION, "files",
+			initdir_marks_json(&marks));
 	text = json_dumps(doc, JSON_INDENT(1));
 	assert(text); /* its strings are UTF-8 */
 	rc = fs_write_atomic(home->var_fd, INITFILES_MARKS, text, strlen(text), 0600, err);

@@ -24,8 +24,8 @@
 #define PINS	       "refs/pins/"
 
 /* CHANGED, which is the caller's own, to the disk; then it is the identity. */
-static int put_identity(const struct home *home, struct identity *identity, const struct identity *changed,
-			struct err *err)
+static int put_identity(const struct home *home, struct identity *identity,
+			const struct identity *changed, struct err *err)
 {
 	if (identity_replace(home->var_fd, ADMIN_KEY, changed, err) != 0)
 		return -1;
@@ -89,14 +89,15 @@ static int check_on_main(const struct home *home, struct err *err)
 	buf_init(&head, LIMIT_SMALL_FILE);
 	rc = fs_read(home->var_fd, ADMIN_SOURCE "/.git/HEAD", &head, err);
 	if (rc == 0 && strcmp(buf_text(&head), "ref: " ADMIN_MAIN "\n") != 0)
-		rc = err_set(err, ERR_REFUSED, "%s/" ADMIN_SOURCE ": main is not checked out", home->var);
+		rc = err_set(err, ERR_REFUSED, "%s/" ADMIN_SOURCE ": main is not checked out",
+			     home->var);
 	buf_clear(&head);
 	return rc;
 }
 
 /* Nothing is changed yet, but in memory. */
-static int change_begin(struct change *change, const struct home *home, const struct identity *identity,
-			struct err *err)
+static int change_begin(struct change *change, const struct home *home,
+			const struct identity *identity, struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
 	struct fileset work = {.count = 0};
@@ -126,20 +127,24 @@ static int change_begin(struct change *change, const struct home *home, const st
 	return rc;
 }
 
-static int change_commit(struct change *change, const struct home *home, const struct identity *identity,
-			 const char *host, struct oid *out, struct err *err)
+static int change_commit(struct change *change, const struct home *home,
+			 const struct identity *identity, const char *host, struct oid *out,
+			 struct err *err)
 {
 	char *mail = text_format("admin@%s", host);
-	char *message = text_format("Epoch %" PRIu32 " of the cluster key\n", identity->roots[0].epoch);
+	char *message =
+		text_format("Epoch %" PRIu32 " of the cluster key\n", identity->roots[0].epoch);
 	const struct source_person who = {.name = (char[]){"muster"}, .mail = mail};
 	const struct source_commit what = {.who = &who, .message = message, .branch = ADMIN_MAIN};
 	bool changed = false;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < change->files.count; i++) {
-		const struct file *file = change->files.files + i, *old = fileset_find(&change->head, file->path);
+		const struct file *file = change->files.files + i,
+				  *old = fileset_find(&change->head, file->path);
 
-		if (!old || old->size != file->size || memcmp(old->data, file->data, file->size) != 0)
+		if (!old || old->size != file->size ||
+		    memcmp(old->data, file->data, file->size) != 0)
 			rc = authoring_write(home, &change->files, file->path, err);
 	}
 	if (rc == 0)
@@ -171,7 +176,8 @@ int keys_add_epoch(const struct home *home, struct identity *identity, const str
 		log_notice("keys", "cluster", "epoch %" PRIu32 " begins, %" PRIu32 " is still good",
 			   identity->roots[0].epoch, identity->roots[1].epoch);
 	if (rc == 0 && out->fresh)
-		rc = audit_note(home, by->who, err, "rotate-epoch %" PRIu32, identity->roots[0].epoch);
+		rc = audit_note(home, by->who, err, "rotate-epoch %" PRIu32,
+				identity->roots[0].epoch);
 	if (rc == 0 && has_main)
 		rc = change_commit(&change, home, identity, by->host, &out->commit, err);
 	change_clear(&change);
@@ -179,7 +185,8 @@ int keys_add_epoch(const struct home *home, struct identity *identity, const str
 	return rc;
 }
 
-int keys_end_epoch(const struct home *home, struct identity *identity, const struct keys_by *by, struct err *err)
+int keys_end_epoch(const struct home *home, struct identity *identity, const struct keys_by *by,
+		   struct err *err)
 {
 	struct identity *changed = identity_copy(identity);
 	uint32_t ended = identity->roots[identity->root_count - 1].epoch;
@@ -214,7 +221,8 @@ int keys_add_release(const struct home *home, struct identity *identity, const s
 	if (rc == 0)
 		rc = put_identity(home, identity, changed, err);
 	if (rc == 0)
-		log_notice("keys", "cluster", "a new release key signs from the next publication on");
+		log_notice("keys", "cluster",
+			   "a new release key signs from the next publication on");
 	if (rc == 0)
 		rc = note_release(home, by, "rotate-release", identity->release_public[0], err);
 	identity_free(changed);
@@ -246,14 +254,16 @@ static int check_branch(void *arg, const char *ref, const struct oid *oid)
 	if (rc == 0 && (release.key_count != 1 || memcmp(release.keys[0], newest, KEY_SIZE) != 0 ||
 			memcmp(release.signer, newest, KEY_SIZE) != 0))
 		rc = err_set(ending->err, ERR_REFUSED,
-			     "the change of the release key waits for a publication: %s has no release of the new one",
+			     "the change of the release key waits for a publication: %s has no "
+			     "release of the new one",
 			     ref);
 	release_clear(&release);
 	buf_clear(&raw);
 	return rc;
 }
 
-static int sign_again(const struct ending *ending, const char *node, struct pin *pin, struct err *err)
+static int sign_again(const struct ending *ending, const char *node, struct pin *pin,
+		      struct err *err)
 {
 	struct keys_pins *pins = ending->pins;
 	struct keys_pin *place;
@@ -271,7 +281,10 @@ static int sign_again(const struct ending *ending, const char *node, struct pin 
 	return pin_store(ending->repo, node, &place->raw, err);
 }
 
-/* One of this cluster's, by a key that still counts: nothing that the old key did not say is said by the new one. */
+/*
+ * One of this cluster's, by a key that still counts: nothing that the old key did not say is said
+ * by the new one.
+ */
 static bool is_ours(const struct identity *identity, const char *node, const struct pin *pin)
 {
 	bool known = false;
@@ -282,7 +295,9 @@ static bool is_ours(const struct identity *identity, const char *node, const str
 	       memcmp(pin->cluster_id, identity->cluster_id, CLUSTER_ID_SIZE) == 0;
 }
 
-/* One that does not count now does not count then either: it stays, and is told as at each start. */
+/*
+ * One that does not count now does not count then either: it stays, and is told as at each start.
+ */
 static int renew_pin(void *arg, const char *ref, const struct oid *oid)
 {
 	struct ending *ending = arg;
@@ -295,8 +310,8 @@ static int renew_pin(void *arg, const char *ref, const struct oid *oid)
 
 	(void)oid; /* found by its name */
 	buf_init(&raw, PIN_RAW_MAX);
-	if (pin_load(ending->repo, node, &raw, &why) != 0 || pin_parse(raw.data, raw.len, &pin, &why) != 0 ||
-	    !is_ours(identity, node, &pin))
+	if (pin_load(ending->repo, node, &raw, &why) != 0 ||
+	    pin_parse(raw.data, raw.len, &pin, &why) != 0 || !is_ours(identity, node, &pin))
 		log_warning("pins", node, "its pin does not count and is not signed again: %s",
 			    why.code == ERR_NONE ? "of another node, cluster or key" : why.text);
 	else if (memcmp(pin.signer, identity->release_public[0], KEY_SIZE) != 0)
@@ -308,7 +323,8 @@ static int renew_pin(void *arg, const char *ref, const struct oid *oid)
 int keys_end_release(const struct home *home, struct identity *identity, const struct keys_by *by,
 		     struct keys_pins *out, struct err *err)
 {
-	char *path = home_var(home, ADMIN_RELEASES), *tagger = release_committer(by->host, text_now());
+	char *path = home_var(home, ADMIN_RELEASES),
+	     *tagger = release_committer(by->host, text_now());
 	struct identity *changed = identity_copy(identity);
 	struct ending ending = {.identity = identity, .tagger = tagger, .pins = out, .err = err};
 	int rc = repo_open(path, &ending.repo, err);
@@ -351,19 +367,22 @@ json_t *keys_cut_off(struct registry *registry, const struct identity *identity)
 		const struct node *node = registry_at(registry, i);
 
 		if (node->epoch != identity->roots[0].epoch)
-			(void)json_array_append_new(out, json_string(node->name)); /* only out of memory */
+			(void)json_array_append_new(
+				out, json_string(node->name)); /* only out of memory */
 	}
 	return out;
 }
 
-json_t *keys_epoch_json(const struct identity *identity, const struct keys_epoch *epoch, json_t *publication)
+json_t *keys_epoch_json(const struct identity *identity, const struct keys_epoch *epoch,
+			json_t *publication)
 {
 	char hex[OID_HEX_SIZE];
 
-	return json_pack("{s:I, s:I, s:b, s:s?, s:o*}", "epoch", (json_int_t)identity->roots[0].epoch, "previous",
+	return json_pack("{s:I, s:I, s:b, s:s?, s:o*}", "epoch",
+			 (json_int_t)identity->roots[0].epoch, "previous",
 			 (json_int_t)identity->roots[1].epoch, "fresh", epoch->fresh, "commit",
-			 oid_is_zero(&epoch->commit) ? NULL : oid_hex(&epoch->commit, hex), "publication",
-			 publication);
+			 oid_is_zero(&epoch->commit) ? NULL : oid_hex(&epoch->commit, hex),
+			 "publication", publication);
 }
 
 json_t *keys_ended_json(const struct identity *identity, uint32_t ended, json_t *cut_off)
@@ -379,8 +398,9 @@ json_t *keys_release_json(const struct identity *identity, size_t pins, json_t *
 
 	buf_init(&key, 128);
 	encode_base64url(&key, identity->release_public[0], KEY_SIZE);
-	out = json_pack("{s:s, s:b, s:I, s:o*}", "key", buf_text(&key), "done", identity->release_count == 1, "pins",
-			(json_int_t)pins, "publication", publication);
+	out = json_pack("{s:s, s:b, s:I, s:o*}", "key", buf_text(&key), "done",
+			identity->release_count == 1, "pins", (json_int_t)pins, "publication",
+			publication);
 	buf_clear(&key);
 	return out;
 }

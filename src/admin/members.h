@@ -1,6 +1,7 @@
 /*
- * Membership: `muster nodes approve`, `revoke` and `forget`, in two halves. The first, on the loop, decides and is in force; then
- * registry_flush puts it on the disk; then the second, on a worker, does what is outside of the registry.
+ * Membership: `muster nodes approve`, `revoke` and `forget`, in two halves. The first, on the loop,
+ * decides and is in force; then registry_flush puts it on the disk; then the second, on a worker,
+ * does what is outside of the registry.
  */
 #ifndef MUSTER_ADMIN_MEMBERS_H
 #define MUSTER_ADMIN_MEMBERS_H
@@ -28,7 +29,8 @@ enum member_act member_act_of(const char *word);
 struct member_wish {
 	enum member_act act;
 	const char *node;
-	const char *key; /* the first digits, or all, of the fingerprint it must have; may be NULL */
+	/* the first digits, or all, of the fingerprint it must have; may be NULL */
+	const char *key;
 };
 
 /* What was done; has copies of all it needs. */
@@ -45,13 +47,18 @@ struct member {
 };
 
 /*
- * The first half. REFUSED when no node has that name, its key is another than was asked for, it is revoked and to be approved, or
- * connected and to be forgotten; FULL when no more keys can be revoked.
+ * The first half. REFUSED when no node has that name, its key is another than was asked for, it is
+ * revoked and to be approved, or connected and to be forgotten; FULL when no more keys can be
+ * revoked.
  */
-int member_change(struct serve *serve, const struct identity *identity, const struct member_wish *wish,
-		  struct member *out, struct err *err);
-/* The second half: ends the pin of one that is forgotten, and notes in the audit log that WHO (audit.h) did it. Blocks. */
-int member_settle(const struct member *member, const struct home *home, const char *who, struct err *err);
+int member_change(struct serve *serve, const struct identity *identity,
+		  const struct member_wish *wish, struct member *out, struct err *err);
+/*
+ * The second half: ends the pin of one that is forgotten, and notes in the audit log that WHO
+ * (audit.h) did it. Blocks.
+ */
+int member_settle(const struct member *member, const struct home *home, const char *who,
+		  struct err *err);
 /* On the loop, after both: what is in memory beside the registry. */
 void member_done(const struct member *member, struct serve *serve);
 /* What came of it, for who asked; a new reference. */

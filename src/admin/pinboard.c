@@ -114,7 +114,8 @@ struct loading {
 static int load_pin(struct loading *loading, const char *node, struct buf *raw, struct pin *pin,
 		    struct err *err)
 {
-	if (pin_load(loading->repo, node, raw, err) != 0 || pin_parse(raw->data, raw->len, pin, err) != 0)
+	if (pin_load(loading->repo, node, raw, err) != 0 ||
+	    pin_parse(raw->data, raw->len, pin, err) != 0)
 		return -1;
 	if (strcmp(pin->node, node) != 0)
 		return err_set(err, ERR_REFUSED, "is a pin of the node %s", pin->node);

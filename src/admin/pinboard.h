@@ -1,6 +1,6 @@
 /*
- * The newest pin of each node, in memory: the loop tells and shows pins without reading a file. release.git has them; see
- * pins.h.
+ * The newest pin of each node, in memory: the loop tells and shows pins without reading a file.
+ * release.git has them; see pins.h.
  */
 #ifndef MUSTER_ADMIN_PINBOARD_H
 #define MUSTER_ADMIN_PINBOARD_H
@@ -32,14 +32,17 @@ struct pinboard {
 };
 
 /*
- * Reads every pin of this cluster from the home's release.git; what cannot be read is told in the log and left out. Blocks; a
- * zeroed struct is empty.
+ * Reads every pin of this cluster from the home's release.git; what cannot be read is told in the
+ * log and left out. Blocks; a zeroed struct is empty.
  */
 int pinboard_load(struct pinboard *board, const struct home *home,
 		  const uint8_t cluster_id[static CLUSTER_ID_SIZE], struct err *err);
 /* A node's pin, or NULL; borrowed until the board changes. */
 const struct pinned *pinboard_find(const struct pinboard *board, const char *node);
-/* PIN and its raw bytes take the place of an older one; false, and nothing changes, when it is the older one itself. */
+/*
+ * PIN and its raw bytes take the place of an older one; false, and nothing changes, when it is the
+ * older one itself.
+ */
 bool pinboard_put(struct pinboard *board, const struct pin *pin, const struct buf *raw);
 /* The node has no pin any more. */
 void pinboard_remove(struct pinboard *board, const char *node);

@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * What the node says of its own pins. A number beyond all that an admin can have signed is no reason to have none left for it:
- * it is not believed.
+ * What the node says of its own pins. A number beyond all that an admin can have signed is no
+ * reason to have none left for it: it is not believed.
  */
 static uint64_t reported_sequence(const struct node *node)
 {
@@ -17,12 +17,13 @@ static uint64_t reported_sequence(const struct node *node)
 	uint64_t sequence = 0;
 
 	if (*said && text_number(said, INT64_MAX, &sequence) != 0)
-		log_warning("pins", node->name, "reports the pin sequence %.30s, which is not believed", said);
+		log_warning("pins", node->name,
+			    "reports the pin sequence %.30s, which is not believed", said);
 	return sequence;
 }
 
-int pinning_begin(struct registry *registry, const struct pinboard *board, const struct pinning_wish *wish,
-		  struct pinning *out, struct err *err)
+int pinning_begin(struct registry *registry, const struct pinboard *board,
+		  const struct pinning_wish *wish, struct pinning *out, struct err *err)
 {
 	const struct node *node = registry_find(registry, wish->node);
 	const struct pinned *pinned = pinboard_find(board, wish->node);
@@ -32,10 +33,11 @@ int pinning_begin(struct registry *registry, const struct pinboard *board, const
 	if (!node)
 		return registry_unknown(registry, wish->node, err);
 	if (!wish->rev && !held && strcmp(by, "node") == 0)
-		return err_set(err, ERR_REFUSED,
-			       "node %s is held by itself and not from here: muster resume --here on that "
-			       "machine ends it",
-			       node->name);
+		return err_set(
+			err, ERR_REFUSED,
+			"node %s is held by itself and not from here: muster resume --here on that "
+			"machine ends it",
+			node->name);
 	*out = (struct pinning){.above = reported_sequence(node),
 				.needless = !wish->rev && !held,
 				.connected = node->connected,
@@ -65,8 +67,8 @@ int pinning_run(struct pinning *pinning, const struct home *home, const struct i
 	if (pin_make(home, identity, &wish, &pinning->pin, &pinning->raw, &why) != 0)
 		return err_set(err, why.code == ERR_GONE ? ERR_REFUSED : why.code, "%s", why.text);
 	if (pinning->pin.hold)
-		log_notice("pins", pinning->node, "held at %s: %s", oid_hex(&pinning->pin.release, hex),
-			   pinning->pin.reason);
+		log_notice("pins", pinning->node, "held at %s: %s",
+			   oid_hex(&pinning->pin.release, hex), pinning->pin.reason);
 	else
 		log_notice("pins", pinning->node, "follows again: %s", pinning->pin.reason);
 	return 0;
@@ -76,10 +78,10 @@ json_t *pinning_json(const struct pinning *pinning)
 {
 	char hex[OID_HEX_SIZE];
 
-	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:b, s:b}", "node", pinning->node, "role", pinning->role,
-			 "changed", !pinning->needless, "held", pinning->pin.hold, "release",
-			 oid_hex(&pinning->pin.release, hex), "connected", pinning->connected, "heldHere",
-			 pinning->held_here);
+	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:b, s:b}", "node", pinning->node, "role",
+			 pinning->role, "changed", !pinning->needless, "held", pinning->pin.hold,
+			 "release", oid_hex(&pinning->pin.release, hex), "connected",
+			 pinning->connected, "heldHere", pinning->held_here);
 }
 
 void pinning_clear(struct pinning *pinning)

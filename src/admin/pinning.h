@@ -1,6 +1,7 @@
 /*
- * Holding a node and letting it follow again, as `muster rollback --node` and `muster resume --node` ask for: in the daemon in
- * two halves, one on the loop and one on a worker; without a daemon one after the other.
+ * Holding a node and letting it follow again, as `muster rollback --node` and `muster resume
+ * --node` ask for: in the daemon in two halves, one on the loop and one on a worker; without a
+ * daemon one after the other.
  */
 #ifndef MUSTER_ADMIN_PINNING_H
 #define MUSTER_ADMIN_PINNING_H
@@ -40,12 +41,12 @@ struct pinning {
 };
 
 /*
- * The first half: looks whether the node is known and what it said. Reads no file. REFUSED when no node has that name (the error
- * names those that are meant, perhaps), or when it is to follow and only a hold of its own keeps it from that. OUT is to be
- * cleared after 0 only.
+ * The first half: looks whether the node is known and what it said. Reads no file. REFUSED when no
+ * node has that name (the error names those that are meant, perhaps), or when it is to follow and
+ * only a hold of its own keeps it from that. OUT is to be cleared after 0 only.
  */
-int pinning_begin(struct registry *registry, const struct pinboard *board, const struct pinning_wish *wish,
-		  struct pinning *out, struct err *err);
+int pinning_begin(struct registry *registry, const struct pinboard *board,
+		  const struct pinning_wish *wish, struct pinning *out, struct err *err);
 /* The second half, unless it is needless: resolves, signs, stores. Blocks. */
 int pinning_run(struct pinning *pinning, const struct home *home, const struct identity *identity,
 		struct err *err);

@@ -12,10 +12,13 @@
 
 enum { PREFIX_MIN = 7 }; /* hex digits of a release id that are taken for one */
 
-/* Goes from a role's newest release back, until FN takes one (1), fails (-1) or there are no more (GONE). */
+/*
+ * Goes from a role's newest release back, until FN takes one (1), fails (-1) or there are no more
+ * (GONE).
+ */
 static int find_release(struct repo *releases, const char *role,
-			int (*fn)(void *arg, const struct oid *oid, const struct release *release), void *arg,
-			struct oid *out, struct err *err)
+			int (*fn)(void *arg, const struct oid *oid, const struct release *release),
+			void *arg, struct oid *out, struct err *err)
 {
 	char *ref = text_format("refs/heads/%s", role);
 	struct buf raw;
@@ -80,9 +83,11 @@ static bool is_prefix(const char *rev)
 	return n >= PREFIX_MIN && n <= OID_HEX && strspn(rev, "0123456789abcdef") == n;
 }
 
-int pin_resolve(const struct home *home, const char *role, const char *rev, struct oid *out, struct err *err)
+int pin_resolve(const struct home *home, const char *role, const char *rev, struct oid *out,
+		struct err *err)
 {
-	char *releases_path = home_var(home, ADMIN_RELEASES), *source_path = home_var(home, ADMIN_SOURCE);
+	char *releases_path = home_var(home, ADMIN_RELEASES),
+	     *source_path = home_var(home, ADMIN_SOURCE);
 	struct repo *releases = NULL;
 	struct by_source by = {.err = err};
 	struct err none;
@@ -90,13 +95,14 @@ int pin_resolve(const struct home *home, const char *role, const char *rev, stru
 
 	if (rc == 0)
 		rc = repo_open(source_path, &by.source, err);
-	if (rc == 0 &&
-	    (!is_prefix(rev) || find_release(releases, role, by_prefix, (void *)rev, out, &none) != 0)) {
+	if (rc == 0 && (!is_prefix(rev) ||
+			find_release(releases, role, by_prefix, (void *)rev, out, &none) != 0)) {
 		rc = repo_resolve(by.source, rev, &by.commit, err);
 		if (rc == 0)
 			rc = find_release(releases, role, by_source, &by, out, err);
 		if (rc != 0 && err->code == ERR_GONE)
-			(void)err_set(err, ERR_REFUSED, "role %s has no release of %s or of a commit before it", role,
+			(void)err_set(err, ERR_REFUSED,
+				      "role %s has no release of %s or of a commit before it", role,
 				      rev);
 	}
 	repo_free(releases);
@@ -139,7 +145,8 @@ static int search_branch(void *arg, const char *ref, const struct oid *oid)
 	return 0;
 }
 
-int source_resolve(const struct home *home, struct repo *source, const char *rev, struct oid *out, struct err *err)
+int source_resolve(const struct home *home, struct repo *source, const char *rev, struct oid *out,
+		   struct err *err)
 {
 	char *path = home_var(home, ADMIN_RELEASES), hex[OID_HEX_SIZE];
 	struct by_release by = {.rev = rev};
@@ -148,18 +155,23 @@ int source_resolve(const struct home *home, struct repo *source, const char *rev
 	if (rc == 0 && by.releases)
 		rc = repo_ref_each(by.releases, "refs/heads/", search_branch, &by, err);
 	if (rc == 0 && by.several)
-		rc = err_set(err, ERR_REFUSED, "\"%s\" means more than one release: give more digits", rev);
+		rc = err_set(err, ERR_REFUSED,
+			     "\"%s\" means more than one release: give more digits", rev);
 	else if (rc == 0)
 		rc = repo_resolve(source, by.found ? oid_hex(&by.source, hex) : rev, out, err);
 	if (rc != 0 && err->code == ERR_GONE && by.found)
-		(void)err_set(err, ERR_GONE, "release %s was made from commit %.12s, which the authoring repository does not have any more",
+		(void)err_set(err, ERR_GONE,
+			      "release %s was made from commit %.12s, which the authoring "
+			      "repository does not have any more",
 			      rev, hex);
 	repo_free(by.releases);
 	free(path);
 	return rc;
 }
 
-/* The sequence of the pin that is there; 0 when there is none, or none that can be read any more. */
+/*
+ * The sequence of the pin that is there; 0 when there is none, or none that can be read any more.
+ */
 static uint64_t sequence_of(struct repo *releases, const char *node)
 {
 	struct buf raw;
@@ -167,9 +179,11 @@ static uint64_t sequence_of(struct repo *releases, const char *node)
 	struct err err = {.code = ERR_NONE};
 
 	buf_init(&raw, PIN_RAW_MAX);
-	if ((pin_load(releases, node, &raw, &err) != 0 || pin_parse(raw.data, raw.len, &pin, &err) != 0) &&
+	if ((pin_load(releases, node, &raw, &err) != 0 ||
+	     pin_parse(raw.data, raw.len, &pin, &err) != 0) &&
 	    err.code != ERR_GONE)
-		log_warning("pins", node, "its last pin is unreadable, a new one takes its place: %s", err.text);
+		log_warning("pins", node,
+			    "its last pin is unreadable, a new one takes its place: %s", err.text);
 	buf_clear(&raw);
 	return pin.sequence;
 }
@@ -192,7 +206,8 @@ static int target_of(const struct home *home, struct repo *releases, const struc
 int pin_make(const struct home *home, const struct identity *identity, const struct pin_wish *wish,
 	     struct pin *out, struct buf *raw, struct err *err)
 {
-	char *path = home_var(home, ADMIN_RELEASES), *tagger = release_committer(wish->host, text_now());
+	char *path = home_var(home, ADMIN_RELEASES),
+	     *tagger = release_committer(wish->host, text_now());
 	struct repo *releases = NULL;
 	struct pin pin = {.hold = wish->rev != NULL};
 	int rc = repo_open(path, &releases, err);
@@ -204,14 +219,18 @@ int pin_make(const struct home *home, const struct identity *identity, const str
 
 		pin.sequence = 1 + (before > wish->above ? before : wish->above);
 		if (pin.sequence == 0)
-			rc = err_set(err, ERR_REFUSED, "pins of %s: their numbers are used up", wish->node);
+			rc = err_set(err, ERR_REFUSED, "pins of %s: their numbers are used up",
+				     wish->node);
 	}
 	if (rc == 0) {
 		memcpy(pin.node, wish->node, strlen(wish->node) + 1);
 		memcpy(pin.cluster_id, identity->cluster_id, CLUSTER_ID_SIZE);
 		memcpy(pin.tagger, tagger, strlen(tagger) + 1);
 		pin_reason(wish->reason ? wish->reason : "", pin.reason);
-		/* while the key is changed nodes know the older one; the change ends with all pins signed again */
+		/*
+		 * while the key is changed nodes know the older one; the change ends with all pins
+		 * signed again
+		 */
 		pin_sign(&pin, identity->release_seed[identity->release_count - 1], raw);
 		rc = pin_store(releases, wish->node, raw, err);
 	}

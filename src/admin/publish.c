@@ -6,10 +6,10 @@
  *
  * What is synced, and why nothing else: the pack, its index and their folder, before any ref moves,
  * so that no ref is ever ahead of its objects; each ref's file before it gets its name, so that no
- * name leads to an empty file; the folder of the refs once for all of them, before any node is told,
- * so that no node is ever ahead of an admin that lost its power. The state's file before it gets its
- * name, but not its folder: it only repeats what the branches say, and the one before it makes the
- * next start look at this commit again and find nothing to release.
+ * name leads to an empty file; the folder of the refs once for all of them, before any node is
+ * told, so that no node is ever ahead of an admin that lost its power. The state's file before it
+ * gets its name, but not its folder: it only repeats what the branches say, and the one before it
+ * makes the next start look at this commit again and find nothing to release.
  */
 #include "admin/steps.h"
 

@@ -51,7 +51,8 @@ static char *near_names(struct registry *registry, const char *name)
 	buf_init(&out, NEAR_MAX * (NAME_MAX_LEN + 16));
 	for (size_t i = 0; i < registry_count(registry) && found < NEAR_MAX; i++)
 		if (text_near(registry_at(registry, i)->name, name))
-			buf_printf(&out, "%s%s", found++ ? ", " : "; there is ", registry_at(registry, i)->name);
+			buf_printf(&out, "%s%s", found++ ? ", " : "; there is ",
+				   registry_at(registry, i)->name);
 	if (!found)
 		buf_puts(&out, "; muster nodes lists them");
 	return (char *)buf_steal(&out, NULL);
@@ -141,7 +142,8 @@ static bool is_key(const struct node *node, const uint8_t key[static KEY_SIZE])
 }
 
 /* The name is approved for another key or role, and this one would have to be approved as well. */
-static bool is_bound(const struct registry *registry, const struct node *node, const struct claim *claim)
+static bool is_bound(const struct registry *registry, const struct node *node,
+		     const struct claim *claim)
 {
 	if (!node->approved)
 		return false;
@@ -159,7 +161,8 @@ static int deny(struct node *node, const struct claim *claim, struct err *err)
 	*node->claim = *claim;
 	node->claim->at = loop_now();
 	return err_set(err, ERR_DENIED,
-		       "the name %s is approved for another %s: muster nodes approve %s on the admin lets this one have it",
+		       "the name %s is approved for another %s: muster nodes approve %s on the "
+		       "admin lets this one have it",
 		       node->name, own ? "role" : "key", node->name);
 }
 
@@ -221,9 +224,13 @@ static struct node *find_oldest(const struct registry *registry)
 
 		if (node->connected || node->revoked || kept)
 			continue;
-		/* those who wait and are away have nothing to lose, and anyone with a cluster file can make many */
+		/*
+		 * those who wait and are away have nothing to lose, and anyone with a cluster file
+		 * can make many
+		 */
 		if (!oldest || oldest->approved > node->approved ||
-		    (oldest->approved == node->approved && oldest->last_contact > node->last_contact))
+		    (oldest->approved == node->approved &&
+		     oldest->last_contact > node->last_contact))
 			oldest = node;
 	}
 	return oldest;
@@ -239,7 +246,8 @@ static int make_room(struct registry *registry, struct err *err)
 	oldest = find_oldest(registry);
 	if (!oldest)
 		return err_set(err, ERR_FULL,
-			       "the registry holds %zu nodes: forget some (muster nodes forget on the admin)",
+			       "the registry holds %zu nodes: forget some (muster nodes forget on "
+			       "the admin)",
 			       registry->count);
 	log_notice("registry", oldest->name, "forgotten, to make room: last seen %s",
 		   text_time(oldest->last_contact, last));
@@ -247,24 +255,28 @@ static int make_room(struct registry *registry, struct err *err)
 	return 0;
 }
 
-int registry_register(struct registry *registry, const uint8_t key[static KEY_SIZE], const struct join *join,
-		      const struct control_message *message, struct node **out, struct err *err)
+int registry_register(struct registry *registry, const uint8_t key[static KEY_SIZE],
+		      const struct join *join, const struct control_message *message,
+		      struct node **out, struct err *err)
 {
 	const char *name = control_get(message, "name"), *role = control_get(message, "role");
 	struct claim claim = {.join = *join};
 	struct node *node;
 
 	if (!name || !name_valid(name))
-		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a node", name ? name : "");
+		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a node",
+			       name ? name : "");
 	if (!role || !name_valid(role))
-		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a role", role ? role : "");
+		return err_set(err, ERR_REFUSED, "\"%.70s\" is no name for a role",
+			       role ? role : "");
 	if (revoked_find(&registry->revoked, key))
 		return err_set(err, ERR_DENIED, "the key of this node is revoked");
 	memcpy(claim.key, key, KEY_SIZE);
 	memcpy(claim.role, role, strlen(role) + 1);
 	node = registry_find(registry, name);
 	if (node && node->connected && !is_key(node, key))
-		return err_set(err, ERR_REFUSED, "the name %s belongs to another node that is connected", name);
+		return err_set(err, ERR_REFUSED,
+			       "the name %s belongs to another node that is connected", name);
 	if (node && is_bound(registry, node, &claim))
 		return deny(node, &claim, err);
 	if (!node && make_room(registry, err) != 0)
@@ -274,7 +286,8 @@ int registry_register(struct registry *registry, const uint8_t key[static KEY_SI
 		node->first_contact = node->last_contact = text_now();
 		memcpy(node->key, key, KEY_SIZE);
 	} else if (!is_key(node, key)) {
-		log_warning("registry", name, "another key takes the name: a node made anew, or not the same");
+		log_warning("registry", name,
+			    "another key takes the name: a node made anew, or not the same");
 		change_key(node, key);
 	}
 	change_role(registry, node, role);
@@ -301,8 +314,8 @@ const struct claim *node_claim(const struct node *node)
 	return node->claim && loop_now() - node->claim->at < WAIT_CLAIM ? node->claim : NULL;
 }
 
-void registry_approve(struct registry *registry, struct node *node, const uint8_t key[static KEY_SIZE],
-		      const char *role, const struct join *join)
+void registry_approve(struct registry *registry, struct node *node,
+		      const uint8_t key[static KEY_SIZE], const char *role, const struct join *join)
 {
 	const struct join known = *join; /* may be of what goes now */
 	char as[NAME_MAX_LEN + 1];
@@ -321,8 +334,12 @@ void registry_approve(struct registry *registry, struct node *node, const uint8_
 	registry_note(registry);
 }
 
-/* A key that is revoked now: the node has nothing by it any more, under whatever name, and may claim none. */
-static void drop_key(struct registry *registry, struct node *node, const uint8_t key[static KEY_SIZE])
+/*
+ * A key that is revoked now: the node has nothing by it any more, under whatever name, and may
+ * claim none.
+ */
+static void drop_key(struct registry *registry, struct node *node,
+		     const uint8_t key[static KEY_SIZE])
 {
 	if (node->claim && crypto_equal(node->claim->key, key, KEY_SIZE)) {
 		free(node->claim);
@@ -335,8 +352,8 @@ static void drop_key(struct registry *registry, struct node *node, const uint8_t
 	registry_touch(registry, node);
 }
 
-int registry_revoke(struct registry *registry, struct node *node, const struct join *joins, size_t count,
-		    struct err *err)
+int registry_revoke(struct registry *registry, struct node *node, const struct join *joins,
+		    size_t count, struct err *err)
 {
 	struct revoked_key key = {.at = text_now()};
 
@@ -344,7 +361,8 @@ int registry_revoke(struct registry *registry, struct node *node, const struct j
 	memcpy(key.name, node->name, sizeof(key.name));
 	memcpy(key.role, node->role, sizeof(key.role));
 	for (size_t i = 0; i < count; i++)
-		(void)join_add(key.joins, &key.join_count, REVOKED_JOINS, joins + i); /* the caller's order is by weight */
+		/* the caller's order is by weight */
+		(void)join_add(key.joins, &key.join_count, REVOKED_JOINS, joins + i);
 	if (revoked_add(&registry->revoked, &key, err) != 0)
 		return -1;
 	registry->revoked_dirty = true;
@@ -380,7 +398,8 @@ void registry_set_limit(struct registry *registry, size_t max_nodes)
 
 /* --- what they say --- */
 
-void registry_report(struct registry *registry, struct node *node, const struct control_message *message)
+void registry_report(struct registry *registry, struct node *node,
+		     const struct control_message *message)
 {
 	struct buf report;
 
@@ -388,7 +407,8 @@ void registry_report(struct registry *registry, struct node *node, const struct 
 	for (size_t i = 0; i < message->count; i++) {
 		const char *key = message->pairs[i].key;
 
-		if (strcmp(key, "name") != 0 && strcmp(key, "role") != 0) /* known, and not to be changed */
+		if (strcmp(key, "name") != 0 &&
+		    strcmp(key, "role") != 0) /* known, and not to be changed */
 			report_add(&report, key, message->pairs[i].value);
 	}
 	report_set(node, &report);

@@ -20,10 +20,11 @@
 #define FRESH	 "admin/nodes.new" /* files on their way into FOLDER */
 #define CONTACTS "admin/contacts"
 enum {
-	WRITE_BEHIND = 1000,	 /* milliseconds from a node that is new, or a name that changed hands, to its file */
+	/* milliseconds from a node that is new, or a name that changed hands, to its file */
+	WRITE_BEHIND = 1000,
 	CONTACTS_BEHIND = 30000, /* milliseconds from a report to the file of all: it may be lost */
 	WRITE_AGAIN = 30000,	 /* milliseconds until what could not be written is tried again */
-	CONTACT_MAX = 32 << 10,	 /* bytes of one node's line: a report whose every byte is escaped */
+	CONTACT_MAX = 32 << 10,	 /* bytes of one node's line: every byte of its report escaped */
 };
 
 /* Files to write, with their own copies. */
@@ -45,7 +46,10 @@ struct writing {
 
 /* --- one node --- */
 
-/* What the node's own file says, and its line in the file of all; only the first is written before an answer counts. */
+/*
+ * What the node's own file says, and its line in the file of all; only the first is written before
+ * an answer counts.
+ */
 char *node_format(const struct node *node)
 {
 	json_t *doc, *report = json_object();
@@ -55,14 +59,16 @@ char *node_format(const struct node *node)
 	char *text;
 
 	while ((word = report_next(node, &at, &value)))
-		(void)json_object_set_new(report, word, json_string(value)); /* only out of memory */
+		(void)json_object_set_new(report, word,
+					  json_string(value)); /* only out of memory */
 	buf_init(&key, 2 * KEY_SIZE);
 	encode_base64url(&key, node->key, KEY_SIZE);
-	doc = json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "name", node->name, "role", node->role,
-			"key", buf_text(&key), "approved", node->approved, "joins",
-			joins_json(node->joins, node->join_count), "firstContact", (json_int_t)node->first_contact,
-			"lastContact", (json_int_t)node->last_contact, "sequence",
-			(json_int_t)node->sequence, "epoch", (json_int_t)node->epoch, "report", report);
+	doc = json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "name", node->name,
+			"role", node->role, "key", buf_text(&key), "approved", node->approved,
+			"joins", joins_json(node->joins, node->join_count), "firstContact",
+			(json_int_t)node->first_contact, "lastContact",
+			(json_int_t)node->last_contact, "sequence", (json_int_t)node->sequence,
+			"epoch", (json_int_t)node->epoch, "report", report);
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	buf_clear(&key);
@@ -93,13 +99,15 @@ int node_parse(struct node *node, const struct buf *text)
 	json_int_t first = 0, last = 0, sequence = 0, epoch = 0;
 	int approved = 0;
 	struct buf bytes;
-	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s?I, s:o}", "name", &name, "role", &role,
-			     "key", &key, "approved", &approved, "joins", &joins, "firstContact", &first,
-			     "lastContact", &last, "sequence", &sequence, "epoch", &epoch, "report", &report);
+	int rc = json_unpack(doc, "{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s?I, s:o}", "name",
+			     &name, "role", &role, "key", &key, "approved", &approved, "joins",
+			     &joins, "firstContact", &first, "lastContact", &last, "sequence",
+			     &sequence, "epoch", &epoch, "report", &report);
 
 	buf_init(&bytes, KEY_SIZE);
-	if (rc != 0 || strcmp(name, node->name) != 0 || !name_valid(role) || !json_is_object(report) ||
-	    decode_base64url(key, strlen(key), &bytes) != 0 || bytes.len != KEY_SIZE ||
+	if (rc != 0 || strcmp(name, node->name) != 0 || !name_valid(role) ||
+	    !json_is_object(report) || decode_base64url(key, strlen(key), &bytes) != 0 ||
+	    bytes.len != KEY_SIZE ||
 	    joins_parse(joins, node->joins, NODE_JOINS, &node->join_count) != 0) {
 		node->join_count = 0;
 		rc = -1;
@@ -120,7 +128,10 @@ int node_parse(struct node *node, const struct buf *text)
 	return rc;
 }
 
-/* What a kill left of a write has another name than what it holds, or holds nothing whole; a node may be named like it. */
+/*
+ * What a kill left of a write has another name than what it holds, or holds nothing whole; a node
+ * may be named like it.
+ */
 static void load_one(struct registry *registry, const char *name)
 {
 	struct node *node, loaded = {.name = ""};
@@ -140,7 +151,8 @@ static void load_one(struct registry *registry, const char *name)
 		(void)unlinkat(registry->folder, name, 0); /* the next start tries again */
 	} else {
 		if (!good)
-			log_warning("registry", name, "its file is damaged: what was known of it starts anew");
+			log_warning("registry", name,
+				    "its file is damaged: what was known of it starts anew");
 		node = node_add(registry, name);
 		*node = loaded;
 		node->revoked = revoked_find(&registry->revoked, node->key) != NULL;
@@ -220,7 +232,8 @@ static void writing_failed(struct writing *writing, const char *what, const stru
 }
 
 /* One step of all files; what failed before is left out. */
-static void each_file(struct writing *writing, int (*step)(struct writing *writing, size_t i, struct err *err))
+static void each_file(struct writing *writing,
+		      int (*step)(struct writing *writing, size_t i, struct err *err))
 {
 	for (size_t i = 0; i < writing->count; i++) {
 		struct err err;
@@ -254,18 +267,23 @@ static int file_move(struct writing *writing, size_t i, struct err *err)
 					: unlinkat(writing->folder, name, 0);
 
 	/* what is to go may never have been there */
-	return rc == 0 || (!writing->files[i].text && errno == ENOENT) ? 0 : err_sys(err, "%s/%s", FOLDER, name);
+	return rc == 0 || (!writing->files[i].text && errno == ENOENT)
+		       ? 0
+		       : err_sys(err, "%s/%s", FOLDER, name);
 }
 
-/* Thousands that come for the first time together are written together: a sync for each alone would take minutes. */
+/*
+ * Thousands that come for the first time together are written together: a sync for each alone would
+ * take minutes.
+ */
 static void write_files(void *arg)
 {
 	struct writing *writing = arg;
 	struct err err;
 
 	/* before the nodes' files: a key that is revoked must not come back under any name */
-	if (writing->revoked &&
-	    fs_write_atomic(writing->var, REVOKED_FILE, writing->revoked, strlen(writing->revoked), 0600, &err) != 0) {
+	if (writing->revoked && fs_write_atomic(writing->var, REVOKED_FILE, writing->revoked,
+						strlen(writing->revoked), 0600, &err) != 0) {
 		writing->revoked_failed = true;
 		writing_failed(writing, REVOKED_FILE, &err);
 	}
@@ -454,8 +472,8 @@ static void on_written(void *arg)
 	else if (registry->flushes)
 		begin_writing(registry);
 	else if (registry->again || (failed && !uv_is_active((uv_handle_t *)&registry->timer)))
-		(void)uv_timer_start(&registry->timer, on_timer, failed ? WRITE_AGAIN : WRITE_BEHIND,
-				     0); /* never fails */
+		(void)uv_timer_start(&registry->timer, on_timer,
+				     failed ? WRITE_AGAIN : WRITE_BEHIND, 0); /* never fails */
 }
 
 static void begin_writing(struct registry *registry)
@@ -483,7 +501,8 @@ static void on_noted(void *arg)
 	if (registry->closing)
 		registry_close(registry);
 	else if (registry->stale)
-		(void)uv_timer_start(&registry->contacts, on_contacts, CONTACTS_BEHIND, 0); /* never fails */
+		(void)uv_timer_start(&registry->contacts, on_contacts, CONTACTS_BEHIND,
+				     0); /* never fails */
 }
 
 static void on_contacts(uv_timer_t *timer)
@@ -510,7 +529,8 @@ void registry_remove_file(struct registry *registry, const char *name)
 		(void)uv_timer_start(&registry->timer, on_timer, WRITE_BEHIND, 0); /* never fails */
 }
 
-void registry_flush(struct registry *registry, void (*done)(void *arg, int rc, const struct err *err), void *arg)
+void registry_flush(struct registry *registry,
+		    void (*done)(void *arg, int rc, const struct err *err), void *arg)
 {
 	struct flush *flush = mem_new(1, sizeof(*flush)), **at = &registry->flushes;
 
@@ -525,8 +545,10 @@ void registry_flush(struct registry *registry, void (*done)(void *arg, int rc, c
 void registry_note(struct registry *registry)
 {
 	registry->stale = true;
-	if (!registry->noting && !registry->closing && !uv_is_active((uv_handle_t *)&registry->contacts))
-		(void)uv_timer_start(&registry->contacts, on_contacts, CONTACTS_BEHIND, 0); /* never fails */
+	if (!registry->noting && !registry->closing &&
+	    !uv_is_active((uv_handle_t *)&registry->contacts))
+		(void)uv_timer_start(&registry->contacts, on_contacts, CONTACTS_BEHIND,
+				     0); /* never fails */
 	registry->changed(registry->arg);
 }
 
@@ -538,7 +560,8 @@ int registry_open(uv_loop_t *loop, const struct home *home, void (*changed)(void
 	struct registry *registry;
 	int folder, fresh;
 
-	if (fs_remove_tree(home->var_fd, FRESH, err) != 0 || fs_make_dirs(home->var_fd, FRESH, 0700, err) != 0 ||
+	if (fs_remove_tree(home->var_fd, FRESH, err) != 0 ||
+	    fs_make_dirs(home->var_fd, FRESH, 0700, err) != 0 ||
 	    fs_keep_dirs(home->var_fd, FOLDER, 0700, err) != 0 ||
 	    fs_open_dir(home->var_fd, FOLDER, &folder, err) != 0)
 		return -1;
@@ -547,12 +570,19 @@ int registry_open(uv_loop_t *loop, const struct home *home, void (*changed)(void
 		return -1;
 	}
 	registry = mem_new(1, sizeof(*registry));
-	*registry = (struct registry){.loop = loop, .var = home->var_fd, .folder = folder, .fresh = fresh,
-				      .max = LIMIT_NODES, .changed = changed, .arg = arg, .handles = 2};
+	*registry = (struct registry){.loop = loop,
+				      .var = home->var_fd,
+				      .folder = folder,
+				      .fresh = fresh,
+				      .max = LIMIT_NODES,
+				      .changed = changed,
+				      .arg = arg,
+				      .handles = 2};
 	(void)uv_timer_init(loop, &registry->timer); /* these never fail */
 	(void)uv_timer_init(loop, &registry->contacts);
 	registry->timer.data = registry->contacts.data = registry;
-	if (revoked_load(home->var_fd, &registry->revoked, err) != 0 || load_all(registry, err) != 0) {
+	if (revoked_load(home->var_fd, &registry->revoked, err) != 0 ||
+	    load_all(registry, err) != 0) {
 		registry_free(registry);
 		return -1;
 	}

@@ -1,4 +1,7 @@
-/* What registry.c (who the nodes are) and registry_files.c (what is kept of them) share. For these two only. */
+/*
+ * What registry.c (who the nodes are) and registry_files.c (what is kept of them) share. For these
+ * two only.
+ */
 #ifndef MUSTER_ADMIN_REGISTRY_FILES_H
 #define MUSTER_ADMIN_REGISTRY_FILES_H
 

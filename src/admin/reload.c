@@ -27,14 +27,16 @@ void reload_compare(const struct home *home)
 		rc = initfiles_compare(home, &files, &difference, &err);
 	if (rc == 0 && difference)
 		log_warning("setup", "",
-			    "%s/" INITDIR " differs from what was loaded, and main counts: %s (--force-reload commits "
+			    "%s/" INITDIR " differs from what was loaded, and main counts: %s "
+					  "(--force-reload commits "
 			    "it on top of main)",
 			    home->etc, difference);
 	if (rc != 0 && err.code == ERR_GONE)
 		rc = home->lock_fd >= 0 ? initfiles_remember(home, &files, &err) : 0;
 	if (rc != 0)
-		log_warning("setup", "", "%s/" INITDIR " cannot be compared with what was loaded: %s",
-			    home->etc, err.text);
+		log_warning("setup", "",
+			    "%s/" INITDIR " cannot be compared with what was loaded: %s", home->etc,
+			    err.text);
 	free(difference);
 	initdir_clear(&files);
 }
@@ -117,8 +119,8 @@ static int check_would_be(const struct home *home, const struct identity *identi
 }
 
 /*
- * The files go to the work tree and main in one call that refuses what it would overwrite; the commit they come from is one
- * that nobody sees.
+ * The files go to the work tree and main in one call that refuses what it would overwrite; the
+ * commit they come from is one that nobody sees.
  */
 static int commit_files(struct repo *repo, const struct fileset *files, bool *changed,
 			struct oid *out, struct err *err)
@@ -155,13 +157,15 @@ static int check_place(const struct home *home, struct repo *repo, struct err *e
 	buf_init(&head, LIMIT_SMALL_FILE);
 	rc = fs_read(home->var_fd, ADMIN_SOURCE "/.git/HEAD", &head, err);
 	if (rc == 0 && strcmp(buf_text(&head), "ref: " ADMIN_MAIN "\n") != 0)
-		rc = err_set(err, ERR_REFUSED, "%s/" ADMIN_SOURCE ": main is not checked out", home->var);
+		rc = err_set(err, ERR_REFUSED, "%s/" ADMIN_SOURCE ": main is not checked out",
+			     home->var);
 	buf_clear(&head);
 	if (rc == 0)
 		rc = source_changed(repo, &dirty, err);
 	if (rc == 0 && dirty)
 		rc = err_set(err, ERR_REFUSED,
-			     "%s/" ADMIN_SOURCE " has changes that are not committed: commit or drop them first",
+			     "%s/" ADMIN_SOURCE
+			     " has changes that are not committed: commit or drop them first",
 			     home->var);
 	return rc;
 }

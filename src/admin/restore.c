@@ -23,7 +23,8 @@ struct restoring {
 	struct err *err;
 };
 
-static int read_release(struct repo *repo, const struct oid *oid, struct release *out, struct err *err)
+static int read_release(struct repo *repo, const struct oid *oid, struct release *out,
+			struct err *err)
 {
 	struct buf raw;
 	int rc;
@@ -76,7 +77,8 @@ static int check_signing(const struct restoring *r, const struct chain_state *st
 	return err_set(r->err, ERR_REFUSED,
 		       "its newest release (sequence %" PRIu64
 		       ") may only be followed by one of a key that var/" ADMIN_KEY
-		       " does not hold: that file is older than the last change of the release key, and a newer copy "
+		       " does not hold: that file is older than the last change of the release "
+		       "key, and a newer copy "
 		       "of it is needed",
 		       state->sequence);
 }
@@ -93,7 +95,8 @@ static int look_at_source(struct restoring *r, struct restored_role *role)
 	release_clear(&release);
 	if (rc == 0)
 		rc = repo_ref_get(r->source, ADMIN_MAIN, &main, r->err);
-	if (rc == 0 && repo_descends(r->source, &main, &role->source, &has, &why) != 0 && why.code != ERR_GONE)
+	if (rc == 0 && repo_descends(r->source, &main, &role->source, &has, &why) != 0 &&
+	    why.code != ERR_GONE)
 		rc = err_set(r->err, why.code, "%s", why.text);
 	role->source_lost = !has;
 	return rc;
@@ -107,7 +110,8 @@ static int has_already(struct restoring *r, const struct restored_role *role, co
 
 	if (!role->has_before)
 		return 0;
-	if (repo_descends(r->releases, &role->before, tip, &descends, &why) != 0 && why.code != ERR_GONE)
+	if (repo_descends(r->releases, &role->before, tip, &descends, &why) != 0 &&
+	    why.code != ERR_GONE)
 		return err_set(r->err, why.code, "%s", why.text);
 	return descends;
 }
@@ -164,10 +168,12 @@ static int take_branch(struct restoring *r, const struct restored_role *role)
 		if (rc == 0)
 			rc = repo_ref_set(r->releases, ref, before, &role->release, r->err);
 		if (rc == 0)
-			log_notice("restore", role->name, "release %s sequence %" PRIu64 " is taken from elsewhere",
+			log_notice("restore", role->name,
+				   "release %s sequence %" PRIu64 " is taken from elsewhere",
 				   oid_hex(&role->release, hex), role->sequence);
 		if (rc == 0)
-			rc = audit_note(r->home, r->who, r->err, "restore role %s sequence %" PRIu64, role->name,
+			rc = audit_note(r->home, r->who, r->err,
+					"restore role %s sequence %" PRIu64, role->name,
 					role->sequence);
 	}
 	free(ref);
@@ -179,20 +185,24 @@ static int restore_from(struct restoring *r, const char *from)
 	int rc = repo_ref_each(r->from, HEADS, on_branch, r, r->err);
 
 	if (rc == 0 && r->out->count == 0)
-		rc = err_set(r->err, ERR_GONE, "%s holds no releases%s%s", from, r->role ? " of role " : "",
-			     r->role ? r->role : "");
+		rc = err_set(r->err, ERR_GONE, "%s holds no releases%s%s", from,
+			     r->role ? " of role " : "", r->role ? r->role : "");
 	/* each branch is a point of no return of its own; again, the others follow */
 	for (size_t i = 0; rc == 0 && i < r->out->count; i++)
 		rc = take_branch(r, r->out->roles + i);
 	return rc;
 }
 
-int restore_releases(const struct home *home, const struct identity *identity, const char *from, const char *role,
-		     const char *who, struct restored *out, struct err *err)
+int restore_releases(const struct home *home, const struct identity *identity, const char *from,
+		     const char *role, const char *who, struct restored *out, struct err *err)
 {
 	char *releases = home_var(home, ADMIN_RELEASES), *source = home_var(home, ADMIN_SOURCE);
-	struct restoring r = {
-		.home = home, .identity = identity, .who = who, .role = role, .out = out, .err = err};
+	struct restoring r = {.home = home,
+			      .identity = identity,
+			      .who = who,
+			      .role = role,
+			      .out = out,
+			      .err = err};
 	int rc = repo_open(from, &r.from, err);
 
 	*out = (struct restored){.roles = NULL};

@@ -11,7 +11,8 @@
 
 #define FILE_MAX ((size_t)LIMIT_REVOKED * REVOKED_ENTRY)
 
-static size_t position(const struct revoked *revoked, const uint8_t key[static KEY_SIZE], bool *found)
+static size_t position(const struct revoked *revoked, const uint8_t key[static KEY_SIZE],
+		       bool *found)
 {
 	size_t low = 0, high = revoked->count;
 
@@ -32,7 +33,8 @@ static size_t position(const struct revoked *revoked, const uint8_t key[static K
 	return low;
 }
 
-const struct revoked_key *revoked_find(const struct revoked *revoked, const uint8_t key[static KEY_SIZE])
+const struct revoked_key *revoked_find(const struct revoked *revoked,
+				       const uint8_t key[static KEY_SIZE])
 {
 	bool found;
 	size_t at = position(revoked, key, &found);
@@ -48,9 +50,11 @@ int revoked_add(struct revoked *revoked, const struct revoked_key *key, struct e
 	if (found)
 		return 0;
 	if (revoked->count >= LIMIT_REVOKED)
-		return err_set(err, ERR_FULL, "%u keys are revoked, which is all that are kept", LIMIT_REVOKED);
+		return err_set(err, ERR_FULL, "%u keys are revoked, which is all that are kept",
+			       LIMIT_REVOKED);
 	revoked->keys = mem_grow(revoked->keys, revoked->count + 1, sizeof(*revoked->keys));
-	memmove(revoked->keys + at + 1, revoked->keys + at, (revoked->count - at) * sizeof(*revoked->keys));
+	memmove(revoked->keys + at + 1, revoked->keys + at,
+		(revoked->count - at) * sizeof(*revoked->keys));
 	revoked->keys[at] = *key;
 	revoked->count++;
 	return 0;
@@ -98,8 +102,9 @@ json_t *joins_json(const struct join *joins, size_t count)
 
 		buf_init(&tag, 2 * ROLE_TAG_SIZE);
 		encode_hex(&tag, joins[i].role_tag, ROLE_TAG_SIZE);
-		(void)json_array_append_new(out, json_pack("[I, s]", (json_int_t)joins[i].epoch,
-							   buf_text(&tag))); /* only out of memory */
+		(void)json_array_append_new(out,
+					    json_pack("[I, s]", (json_int_t)joins[i].epoch,
+						      buf_text(&tag))); /* only out of memory */
 		buf_clear(&tag);
 	}
 	return out;
@@ -113,8 +118,8 @@ static int join_parse(json_t *doc, struct join *out)
 	int rc = json_unpack_ex(doc, NULL, JSON_STRICT, "[I, s]", &epoch, &text);
 
 	buf_init(&tag, ROLE_TAG_SIZE);
-	if (rc == 0 && (epoch < 1 || epoch > UINT32_MAX || decode_hex(text, strlen(text), &tag) != 0 ||
-			tag.len != ROLE_TAG_SIZE))
+	if (rc == 0 && (epoch < 1 || epoch > UINT32_MAX ||
+			decode_hex(text, strlen(text), &tag) != 0 || tag.len != ROLE_TAG_SIZE))
 		rc = -1;
 	if (rc == 0) {
 		out->epoch = (uint32_t)epoch;
@@ -145,8 +150,9 @@ static json_t *key_json(const struct revoked_key *key)
 
 	buf_init(&text, 2 * KEY_SIZE);
 	encode_base64url(&text, key->key, KEY_SIZE);
-	out = json_pack("{s:s, s:s, s:s, s:I, s:o}", "key", buf_text(&text), "name", key->name, "role", key->role,
-			"at", (json_int_t)key->at, "joins", joins_json(key->joins, key->join_count));
+	out = json_pack("{s:s, s:s, s:s, s:I, s:o}", "key", buf_text(&text), "name", key->name,
+			"role", key->role, "at", (json_int_t)key->at, "joins",
+			joins_json(key->joins, key->join_count));
 	buf_clear(&text);
 	return out;
 }
@@ -157,7 +163,8 @@ void revoked_format(const struct revoked *revoked, struct buf *out)
 	char *text;
 
 	for (size_t i = 0; i < revoked->count; i++)
-		(void)json_array_append_new(list, key_json(revoked->keys + i)); /* only out of memory */
+		(void)json_array_append_new(list,
+					    key_json(revoked->keys + i)); /* only out of memory */
 	doc = json_pack("{s:i, s:o}", "version", 1, "revoked", list);
 	text = json_dumps(doc, JSON_COMPACT);
 	buf_puts(out, text);
@@ -173,8 +180,8 @@ static int key_parse(json_t *doc, struct revoked_key *out)
 	json_t *joins = NULL;
 
 	*out = (struct revoked_key){.at = 0};
-	if (json_unpack_ex(doc, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:I, s:o}", "key", &key, "name", &name, "role",
-			   &role, "at", &at, "joins", &joins) != 0 ||
+	if (json_unpack_ex(doc, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:I, s:o}", "key", &key, "name",
+			   &name, "role", &role, "at", &at, "joins", &joins) != 0 ||
 	    !name_valid(name) || !name_valid(role) ||
 	    decode_base64url_exact(key, strlen(key), out->key, KEY_SIZE) != 0)
 		return -1;
@@ -190,7 +197,8 @@ int revoked_parse(const void *data, size_t len, struct revoked *out, struct err 
 	struct revoked revoked = {.keys = NULL};
 	struct revoked_key key;
 	int version = 0;
-	int rc = json_unpack_ex(doc, NULL, JSON_STRICT, "{s:i, s:o}", "version", &version, "revoked", &list);
+	int rc = json_unpack_ex(doc, NULL, JSON_STRICT, "{s:i, s:o}", "version", &version,
+				"revoked", &list);
 	size_t i;
 
 	if (rc == 0 && (version != 1 || !json_is_array(list)))
@@ -198,7 +206,8 @@ int revoked_parse(const void *data, size_t len, struct revoked *out, struct err 
 	for (i = 0; rc == 0 && i < json_array_size(list); i++) {
 		item = json_array_get(list, i);
 		rc = key_parse(item, &key);
-		if (rc == 0 && (revoked_find(&revoked, key.key) || revoked_add(&revoked, &key, NULL) != 0))
+		if (rc == 0 &&
+		    (revoked_find(&revoked, key.key) || revoked_add(&revoked, &key, NULL) != 0))
 			rc = -1;
 	}
 	json_decref(doc);
@@ -225,6 +234,7 @@ int revoked_load(int var_fd, struct revoked *out, struct err *err)
 	buf_clear(&text);
 	if (rc == 0)
 		return 0;
-	return err_set(err, why.code, "%s: %s: take it from a backup; without it revoked nodes come back",
+	return err_set(err, why.code,
+		       "%s: %s: take it from a backup; without it revoked nodes come back",
 		       REVOKED_FILE, why.text);
 }

@@ -1,6 +1,7 @@
 /*
- * The keys of nodes that were revoked, and the join keys these nodes knew: var/admin/revoked. A revoked key never comes back,
- * whatever name it comes with; and who comes with one of those join keys may be the same machine with a fresh key of its own.
+ * The keys of nodes that were revoked, and the join keys these nodes knew: var/admin/revoked. A
+ * revoked key never comes back, whatever name it comes with; and who comes with one of those join
+ * keys may be the same machine with a fresh key of its own.
  */
 #ifndef MUSTER_ADMIN_REVOKED_H
 #define MUSTER_ADMIN_REVOKED_H
@@ -44,11 +45,15 @@ struct revoked {
 /* Adds one; fine when it is there. FULL when LIMIT_REVOKED are. */
 int revoked_add(struct revoked *revoked, const struct revoked_key *key, struct err *err);
 /* The entry of a key, or NULL. */
-const struct revoked_key *revoked_find(const struct revoked *revoked, const uint8_t key[static KEY_SIZE]);
+const struct revoked_key *revoked_find(const struct revoked *revoked,
+				       const uint8_t key[static KEY_SIZE]);
 /* Whether one of them knew this join key. */
 bool revoked_knew(const struct revoked *revoked, const struct join *join);
 bool join_equal(const struct join *a, const struct join *b);
-/* Adds JOIN to a list of COUNT that holds at most MAX, unless it is there; false when it was not added. */
+/*
+ * Adds JOIN to a list of COUNT that holds at most MAX, unless it is there; false when it was not
+ * added.
+ */
 bool join_add(struct join *list, size_t *count, size_t max, const struct join *join);
 
 /* Such a list as JSON, a new reference; and back, 0 or -1: at most MAX. */
@@ -59,7 +64,8 @@ int joins_parse(json_t *list, struct join *out, size_t max, size_t *count);
 void revoked_format(const struct revoked *revoked, struct buf *out);
 int revoked_parse(const void *data, size_t len, struct revoked *out, struct err *err);
 /*
- * Reads the file; none is an empty list. One that is damaged is an error: without it keys would come back that must not.
+ * Reads the file; none is an empty list. One that is damaged is an error: without it keys would
+ * come back that must not.
  */
 int revoked_load(int var_fd, struct revoked *out, struct err *err);
 void revoked_clear(struct revoked *revoked);

@@ -41,7 +41,8 @@ int rotation_begin(const struct home *home, struct keyring *ring, char id[static
 		return 0;
 	if (keyring_add_fresh(ring, err) != 0)
 		return -1;
-	(void)keyring_id(ring, keyring_count(ring) - 1, SCOPE_CONFIG, id); /* a configuration secret */
+	(void)keyring_id(ring, keyring_count(ring) - 1, SCOPE_CONFIG,
+			 id); /* a configuration secret */
 	memcpy(line, id, SEAL_ID_HEX_SIZE - 1);
 	line[SEAL_ID_HEX_SIZE - 1] = '\n';
 	/* a kill in between leaves an id that nothing has, which counts for nothing */

@@ -1,6 +1,6 @@
 /*
- * Rotating the configuration secret, in two steps so that nobody is left behind: a new one that only
- * opens, which the nodes are given; then it seals, and everything is sealed again.
+ * Rotating the configuration secret, in two steps so that nobody is left behind: a new one that
+ * only opens, which the nodes are given; then it seals, and everything is sealed again.
  *
  *	var/admin/secret.next	the key id (for scope config) of the new one between the two steps
  */
@@ -22,8 +22,8 @@ bool rotation_next(const struct home *home, const struct keyring *ring,
 int rotation_begin(const struct home *home, struct keyring *ring, char id[static SEAL_ID_HEX_SIZE],
 		   struct err *err);
 /*
- * Seals all of main anew by SEALER, whose key has this ID, as one commit: CHANGED says whether there
- * was anything to seal. REFUSED when the work tree has changes of its own.
+ * Seals all of main anew by SEALER, whose key has this ID, as one commit: CHANGED says whether
+ * there was anything to seal. REFUSED when the work tree has changes of its own.
  */
 int rotation_seal(const struct home *home, const struct sealer *sealer, const char *id,
 		  bool *changed, struct oid *commit, struct err *err);

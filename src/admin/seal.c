@@ -58,8 +58,8 @@ int seal(struct cycle *cycle, struct err *err)
 	for (size_t i = 0; i < cycle->role_count; i++) {
 		struct cycle_role *role = cycle->roles + i;
 
-		if (!cycle->without_keys && seal_for_role(role->doc, cycle->model, &sealer, role->name,
-							  &cycle->out->findings) != 0)
+		if (!cycle->without_keys && seal_for_role(role->doc, cycle->model, &sealer,
+							  role->name, &cycle->out->findings) != 0)
 			continue;
 		if (serialise(role, err) != 0 ||
 		    (check_as_node(cycle, role, err) != 0 && cycle->out->findings.count == 0))

@@ -14,7 +14,8 @@ enum { DESCRIPTORS_RESERVED = 256, HEADS_AT_START = 1000 /* releases of a role: 
 
 /* --- what is told to a node --- */
 
-static void tell(struct session *session, enum control_verb verb, const char *key, const char *value)
+static void tell(struct session *session, enum control_verb verb, const char *key,
+		 const char *value)
 {
 	struct control_message message;
 
@@ -59,7 +60,8 @@ static uint64_t position_of(void *arg, const struct oid *oid)
 	uint64_t position = head ? head_position(head, oid) : 0;
 
 	/* what was released since the fetch began is not in the history of what it offers */
-	return position && position <= head_position(head, uploadpack_tip(session->up)) ? position : 0;
+	return position && position <= head_position(head, uploadpack_tip(session->up)) ? position
+											: 0;
 }
 
 static void end_fetch(struct session *session)
@@ -71,7 +73,10 @@ static void end_fetch(struct session *session)
 	session->ticket = NULL;
 }
 
-/* Sends as much of the pack as the peer takes now; the rest goes at drained. An idle node keeps nothing of a fetch. */
+/*
+ * Sends as much of the pack as the peer takes now; the rest goes at drained. An idle node keeps
+ * nothing of a fetch.
+ */
 static void pump(struct session *session)
 {
 	struct buf line;
@@ -93,7 +98,8 @@ static void on_pack(void *arg, const uint8_t *pack, size_t size, const struct er
 	struct session *session = arg;
 
 	if (!pack) {
-		log_error("serve", session->node->name, "the pack could not be built: %s", err->text);
+		log_error("serve", session->node->name, "the pack could not be built: %s",
+			  err->text);
 		peer_close(session->peer, "the pack could not be built");
 		return;
 	}
@@ -175,7 +181,9 @@ static struct session **bucket_of(struct serve *serve, const struct peer *peer)
 	return &serve->by_key[(key[0] | key[1] << 8) % BUCKETS];
 }
 
-/* A node is its key: of two connections with one, the newer counts, whatever names they come with. */
+/*
+ * A node is its key: of two connections with one, the newer counts, whatever names they come with.
+ */
 static void replace_older(struct session *session)
 {
 	struct session *old = *bucket_of(session->serve, session->peer);
@@ -246,8 +254,10 @@ static void on_register(struct session *session, const struct control_message *m
 		return;
 	}
 	memcpy(join.role_tag, hello->role_tag, sizeof(join.role_tag));
-	if (registry_register(session->serve->registry, peer_public(session->peer), &join, message, &node, &err) != 0) {
-		bool revoked = revoked_find(registry_revoked(session->serve->registry), peer_public(session->peer));
+	if (registry_register(session->serve->registry, peer_public(session->peer), &join, message,
+			      &node, &err) != 0) {
+		bool revoked = revoked_find(registry_revoked(session->serve->registry),
+					    peer_public(session->peer));
 
 		refuse(session, revoked ? "revoked" : refusal_code(&err), err.text);
 		return;
@@ -261,7 +271,8 @@ static void on_register(struct session *session, const struct control_message *m
 	log_info("serve", node->name, "registered in role %s from %s", node->role,
 		 peer_address(session->peer));
 	if (!node->approved)
-		log_notice("serve", node->name, "waits for approval in role %s: muster nodes approve %s", node->role,
+		log_notice("serve", node->name,
+			   "waits for approval in role %s: muster nodes approve %s", node->role,
 			   node->name);
 	tell_registered(session);
 }
@@ -314,7 +325,8 @@ static const struct root_key *root_of(const struct serve *serve, uint32_t epoch)
 	return NULL;
 }
 
-static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
+static enum peer_hint on_hello(void *arg, const struct hello *hello,
+			       uint8_t join_key[static KEY_SIZE])
 {
 	const struct root_key *root = root_of(arg, hello->epoch);
 
@@ -362,8 +374,8 @@ static void on_closed(struct peer *peer, const char *reason)
 {
 	struct session *session = peer_data(peer);
 
-	log_info("serve", session && session->node ? session->node->name : peer_address(peer), "closed: %s",
-		 reason);
+	log_info("serve", session && session->node ? session->node->name : peer_address(peer),
+		 "closed: %s", reason);
 	if (!session)
 		return;
 	end_fetch(session);
@@ -391,8 +403,8 @@ static const struct peer_calls calls = {
 /* --- life --- */
 
 /*
- * Raises the soft limit on descriptors as far as LIMIT_PEERS needs it, and takes no more connections than it allows: with
- * none left, nothing could be published or written either.
+ * Raises the soft limit on descriptors as far as LIMIT_PEERS needs it, and takes no more
+ * connections than it allows: with none left, nothing could be published or written either.
  */
 static void allow_peers(struct serve *serve)
 {
@@ -402,15 +414,18 @@ static void allow_peers(struct serve *serve)
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit); /* fails for no other resource either */
 	if (limit.rlim_cur < wanted) {
-		struct rlimit more = {limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+		struct rlimit more = {limit.rlim_max < wanted ? limit.rlim_max : wanted,
+				      limit.rlim_max};
 
 		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
 			limit = more;
 	}
 	if (limit.rlim_cur < wanted) {
-		peers = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED
-								  : limit.rlim_cur / 2;
-		log_notice("serve", "", "the limit of %llu descriptors allows %zu connections, not %u",
+		peers = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED
+				? limit.rlim_cur - DESCRIPTORS_RESERVED
+				: limit.rlim_cur / 2;
+		log_notice("serve", "",
+			   "the limit of %llu descriptors allows %zu connections, not %u",
 			   (unsigned long long)limit.rlim_cur, peers, LIMIT_PEERS);
 	} else {
 		log_info("serve", "", "room for %zu connections", peers);

@@ -1,6 +1,6 @@
 /*
- * The admin's side of the channel: accepts nodes, registers them, tells them of new releases and pins and answers their fetches, in
- * the process, from the pack cache.
+ * The admin's side of the channel: accepts nodes, registers them, tells them of new releases and
+ * pins and answers their fetches, in the process, from the pack cache.
  */
 #ifndef MUSTER_ADMIN_SERVE_H
 #define MUSTER_ADMIN_SERVE_H
@@ -20,8 +20,9 @@
 struct serve;
 
 /*
- * Reads the branches, the pins and the registry, then listens, and raises the limit on descriptors as far as that needs it. HOME and IDENTITY are borrowed for its life (serve_keys_changed). NODES_CHANGED is called
- * with ARG when anything of a node changed.
+ * Reads the branches, the pins and the registry, then listens, and raises the limit on descriptors
+ * as far as that needs it. HOME and IDENTITY are borrowed for its life (serve_keys_changed).
+ * NODES_CHANGED is called with ARG when anything of a node changed.
  */
 int serve_start(uv_loop_t *loop, const struct home *home, const struct identity *identity,
 		const char *listen_host, uint16_t port, void (*nodes_changed)(void *arg), void *arg,
@@ -29,15 +30,18 @@ int serve_start(uv_loop_t *loop, const struct home *home, const struct identity 
 /* A publication ended: roles that moved are told to their nodes. */
 void serve_published(struct serve *serve, const struct publication *publication);
 /*
- * Whether nodes that are not known wait until they are approved: the setting `approve` of the configuration that is published.
- * Before it is called they need not.
+ * Whether nodes that are not known wait until they are approved: the setting `approve` of the
+ * configuration that is published. Before it is called they need not.
  */
 void serve_set_approve(struct serve *serve, bool approve);
 /* The node was approved: if it is connected it is told so, and what there is for it. */
 void serve_admit(struct serve *serve, const struct node *node);
 /* Closes the node's connection if there is one. */
 void serve_cut(struct serve *serve, const struct node *node, const char *why);
-/* A pin was stored: it is in force, and is told to its node if that is connected. One that is older than what is known is not. */
+/*
+ * A pin was stored: it is in force, and is told to its node if that is connected. One that is older
+ * than what is known is not.
+ */
 void serve_pinned(struct serve *serve, const struct pin *pin, const struct buf *raw);
 /* The pin of a node was removed from the repository. */
 void serve_forget_pin(struct serve *serve, const char *node);

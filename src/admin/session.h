@@ -1,4 +1,7 @@
-/* What serve.c (who is connected, and what they ask) and tell.c (what they are told) share. For these two only. */
+/*
+ * What serve.c (who is connected, and what they ask) and tell.c (what they are told) share. For
+ * these two only.
+ */
 #ifndef MUSTER_ADMIN_SESSION_H
 #define MUSTER_ADMIN_SESSION_H
 
@@ -21,7 +24,8 @@ struct serve {
 	struct heads heads;
 	struct heads_rest *rest; /* being read, or NULL */
 	struct pinboard pins;
-	struct push *pushes; /* packs that are being built for releases that nodes are to be told of */
+	/* packs that are being built for releases that nodes are to be told of */
+	struct push *pushes;
 	struct session *first;
 	struct session *by_key[BUCKETS]; /* those that registered */
 };
@@ -40,13 +44,13 @@ struct session {
 
 /* --- tell.c --- */
 /*
- * The newest release of its role, and its pin: it must know of both, and either may be what is new. One that waits for approval
- * hears of neither.
+ * The newest release of its role, and its pin: it must know of both, and either may be what is new.
+ * One that waits for approval hears of neither.
  */
 void tell_head(struct session *session);
 /*
- * A role has a new release after BASE (NULL: its first): all of its approved nodes are told, and those that have accepted BASE get
- * with it what it adds, if that is small: no question, no answer.
+ * A role has a new release after BASE (NULL: its first): all of its approved nodes are told, and
+ * those that have accepted BASE get with it what it adds, if that is small: no question, no answer.
  */
 void tell_release(struct serve *serve, const char *role, const struct oid *base);
 /* Lets go of what was to be told. */

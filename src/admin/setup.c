@@ -26,7 +26,8 @@
 #define SOURCE_NEW "admin/.config.new" /* the authoring repository before it is complete */
 #define LOCALHOST  "localhost"
 
-enum { OTHERS_WRITE = 600 }; /* seconds: what is younger in release.git may be a `git gc` under way */
+/* seconds: what is younger in release.git may be a `git gc` under way */
+enum { OTHERS_WRITE = 600 };
 
 bool setup_done(const struct home *home)
 {
@@ -102,8 +103,8 @@ static int first_files(const struct home *home, const struct setup_options *opti
 	buf_init(&text, LIMIT_SMALL_FILE);
 	keystore_format(keystore, &text);
 	keystore_free(keystore);
-	rc = initfiles_first_commit(given, options->host, options->port, machine, buf_text(&text), out,
-				    host, err);
+	rc = initfiles_first_commit(given, options->host, options->port, machine, buf_text(&text),
+				    out, host, err);
 	if (rc == 0 && authoring_seal(&authoring, out, findings, err) != 0) {
 		rc = -1;
 		if (findings->count > 0)
@@ -333,7 +334,10 @@ int setup_unlock(const struct home *home, struct err *err)
 	return rc;
 }
 
-/* What a command that was killed left, or a power cut; plain git would be refused until the next one. */
+/*
+ * What a command that was killed left, or a power cut; plain git would be refused until the next
+ * one.
+ */
 static int open_source(const struct home *home, struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
@@ -357,7 +361,8 @@ int setup_open(const struct home *home, struct identity **identity, struct err *
 	assert(home->lock_fd >= 0);
 	*identity = NULL;
 	if (!setup_done(home))
-		return err_set(err, ERR_GONE, "%s is no admin home: do this on the admin (muster init makes one)",
+		return err_set(err, ERR_GONE,
+			       "%s is no admin home: do this on the admin (muster init makes one)",
 			       home->var);
 	if (identity_load(home->var_fd, ADMIN_KEY, identity, &why) != 0)
 		return err_set(

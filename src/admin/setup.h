@@ -32,10 +32,10 @@ bool setup_done(const struct home *home);
 
 /*
  * Sets the home up: HOME is open and locked. The identity is var/admin/cluster.key if genclust made
- * it, else etc/cluster.key, else a new one. Where nothing gives a configuration secret, a new one is
- * put into etc/secret. The first commit on main (FIRST, may be NULL) holds what etc/init does, and
- * the cluster with its keystore, all secrets sealed. Refused, with nothing made: when it
- * is set up already, when a cluster file in etc/init is of another identity (both are named), when
+ * it, else etc/cluster.key, else a new one. Where nothing gives a configuration secret, a new one
+ * is put into etc/secret. The first commit on main (FIRST, may be NULL) holds what etc/init does,
+ * and the cluster with its keystore, all secrets sealed. Refused, with nothing made: when it is set
+ * up already, when a cluster file in etc/init is of another identity (both are named), when
  * etc/init does not pass the checks (all FINDINGS; ERR has the first). A call that was killed
  * half-way is made good by calling again.
  */
@@ -61,8 +61,8 @@ int setup_check_init(const struct home *home, const struct identity *identity, s
  */
 int setup_open(const struct home *home, struct identity **identity, struct err *err);
 /*
- * Removes the locks on branches of release.git, whoever has them: setup_open does it as well. In a daemon that runs, for those that
- * a failed disk did not let go of.
+ * Removes the locks on branches of release.git, whoever has them: setup_open does it as well. In a
+ * daemon that runs, for those that a failed disk did not let go of.
  */
 int setup_unlock(const struct home *home, struct err *err);
 

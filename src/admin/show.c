@@ -63,7 +63,8 @@ static int cluster_of_commit(struct repo *repo, const struct oid *commit, struct
 	return rc;
 }
 
-int show_cluster(const struct home *home, struct cluster *out, struct settings *settings, struct err *err)
+int show_cluster(const struct home *home, struct cluster *out, struct settings *settings,
+		 struct err *err)
 {
 	char *path = home_var(home, ADMIN_SOURCE);
 	struct admin_state state = {0};
@@ -103,10 +104,11 @@ static json_t *published_json(const struct admin_state *state)
 		(void)json_object_set_new(roles, role->name,
 					  json_pack("{s:o, s:I, s:b}", "release",
 						    oid_json(&role->release), "sequence",
-						    (json_int_t)role->sequence, "removed", role->removed));
+						    (json_int_t)role->sequence, "removed",
+						    role->removed));
 	}
-	return json_pack("{s:o, s:o, s:o}", "source", oid_json(&state->source), "at", text_json(state->at),
-			 "roles", roles);
+	return json_pack("{s:o, s:o, s:o}", "source", oid_json(&state->source), "at",
+			 text_json(state->at), "roles", roles);
 }
 
 static json_t *refused_json(const struct admin_state *state)
@@ -117,7 +119,8 @@ static json_t *refused_json(const struct admin_state *state)
 		return json_null();
 	reasons = json_array();
 	for (size_t i = 0; i < state->reason_count; i++)
-		(void)json_array_append_new(reasons, any_text_json(state->reasons[i])); /* only out of memory */
+		(void)json_array_append_new(
+			reasons, any_text_json(state->reasons[i])); /* only out of memory */
 	return json_pack("{s:o, s:o, s:s?, s:o}", "source", oid_json(&state->refused_source), "at",
 			 text_json(state->refused_at), "step", state->step, "reasons", reasons);
 }
@@ -135,7 +138,10 @@ static bool has_taken(const struct node *node, const struct pinned *pinned)
 	       sequence >= pinned->sequence;
 }
 
-/* What a node says counts, but for a hold of the admin's that it has not confirmed. A hold of its own wins over that. */
+/*
+ * What a node says counts, but for a hold of the admin's that it has not confirmed. A hold of its
+ * own wins over that.
+ */
 static enum holding holding_of(struct serve *serve, const struct node *node)
 {
 	const struct pinned *pinned = pinboard_find(serve_pins(serve), node->name);
@@ -166,12 +172,13 @@ static json_t *held_json(struct serve *serve, const struct node *node)
 		return json_null();
 	if (holding == HOLDING_PENDING)
 		return json_pack("{s:s, s:o, s:o, s:o, s:b}", "by", "admin", "release",
-				 oid_json(&pinned->release), "since", time_json(pinned->since), "reason",
-				 any_text_json(pinned->reason), "pending", true);
+				 oid_json(&pinned->release), "since", time_json(pinned->since),
+				 "reason", any_text_json(pinned->reason), "pending", true);
 	(void)text_number(node_said(node, "held-since"), SECONDS_MAX, &since); /* else not known */
 	return json_pack("{s:s, s:o, s:o, s:o, s:b}", "by", node_said(node, "held-by"), "release",
-			 text_json(node_said(node, "held-release")), "since", time_json((int64_t)since),
-			 "reason", text_json(node_said(node, "held-reason")), "pending", false);
+			 text_json(node_said(node, "held-release")), "since",
+			 time_json((int64_t)since), "reason",
+			 text_json(node_said(node, "held-reason")), "pending", false);
 }
 
 /* Those that are there and get nothing until they are approved. */
@@ -243,7 +250,8 @@ static json_t *counts_json(struct serve *serve)
 		const char *word = node->connected ? node_word(node) : "AWAY";
 		json_int_t count = json_integer_value(json_object_get(counts, word));
 
-		(void)json_object_set_new(counts, word, json_integer(count + 1)); /* only out of memory */
+		(void)json_object_set_new(counts, word,
+					  json_integer(count + 1)); /* only out of memory */
 	}
 	return counts;
 }
@@ -284,14 +292,16 @@ json_t *show_status(const struct identity *identity, const struct admin *admin, 
 	serve_packs(serve, &packs);
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, identity->cluster_id, CLUSTER_ID_SIZE);
-	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host, serve_port(serve)); /* fits */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}", "cluster",
-			buf_text(&id), "head", oid_json(head), "published",
+	(void)snprintf(listen, sizeof(listen), "%.100s:%u", listen_host,
+		       serve_port(serve)); /* fits */
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:s, s:n, s:s}",
+			"cluster", buf_text(&id), "head", oid_json(head), "published",
 			state->has_published ? published_json(state) : json_null(), "refused",
-			refused_json(state), "failed", failure ? any_text_json(failure) : json_null(),
-			"nodes", counts_json(serve), "ahead", count_ahead(serve),
-			"packs", "built", (json_int_t)packs.built, "hits", (json_int_t)packs.hits, "bytes",
-			(json_int_t)packs.bytes, "listen", listen, "ui", "version", PACKAGE_VERSION);
+			refused_json(state), "failed",
+			failure ? any_text_json(failure) : json_null(), "nodes", counts_json(serve),
+			"ahead", count_ahead(serve), "packs", "built", (json_int_t)packs.built,
+			"hits", (json_int_t)packs.hits, "bytes", (json_int_t)packs.bytes, "listen",
+			listen, "ui", "version", PACKAGE_VERSION);
 	buf_clear(&id);
 	add_counts(serve, out);
 	return out;
@@ -303,9 +313,11 @@ static json_t *rejected_json(const struct node *node)
 {
 	if (!is_rejecting(node))
 		return json_null();
-	return json_pack("{s:o, s:I, s:s, s:s}", "release", text_json(node_said(node, "rejected-release")), "sequence",
-			 (json_int_t)strtoll(node_said(node, "rejected-sequence"), NULL, 10), "step",
-			 node_said(node, "rejected-step"), "reason", node_said(node, "rejected-reason"));
+	return json_pack("{s:o, s:I, s:s, s:s}", "release",
+			 text_json(node_said(node, "rejected-release")), "sequence",
+			 (json_int_t)strtoll(node_said(node, "rejected-sequence"), NULL, 10),
+			 "step", node_said(node, "rejected-step"), "reason",
+			 node_said(node, "rejected-reason"));
 }
 
 /* The ids of the secret keys that a node says it holds. */
@@ -327,7 +339,9 @@ static json_t *claim_json(const struct node *node)
 	const struct claim *claim = node_claim(node);
 	char key[KEY_FINGERPRINT_SIZE];
 
-	return claim ? json_pack("{s:s, s:s}", "key", key_fingerprint(claim->key, key), "role", claim->role) : json_null();
+	return claim ? json_pack("{s:s, s:s}", "key", key_fingerprint(claim->key, key), "role",
+				 claim->role)
+		     : json_null();
 }
 
 static json_t *node_json(struct serve *serve, const struct node *node)
@@ -337,18 +351,18 @@ static json_t *node_json(struct serve *serve, const struct node *node)
 	uint64_t head = serve_head(serve, node->role, &release);
 	uint64_t behind = head > node->sequence ? head - node->sequence : 0;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
-			 node->name, "role", node->role, "nodeState", node_word(node), "connected",
-			 node->connected, "transactionId", text_json(node_said(node, "deployed")),
-			 "sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "ahead",
-			 is_ahead(serve, node), "epoch", (json_int_t)node->epoch, "held",
-			 held_json(serve, node), "rejected", rejected_json(node), "approved", node->approved,
-			 "revoked", node->revoked, "key", key_fingerprint(node->key, key), "claim",
-			 claim_json(node), "firstContact",
-			 text_json(text_time(node->first_contact, first)), "lastContact",
-			 text_json(text_time(node->last_contact, last)), "secretKeys", keys_json(node),
-			 "version",
-			 text_json(node_said(node, "version")));
+	return json_pack(
+		"{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:b, s:b, s:s, s:o, s:o, "
+		"s:o, s:o, s:o}",
+		"name", node->name, "role", node->role, "nodeState", node_word(node), "connected",
+		node->connected, "transactionId", text_json(node_said(node, "deployed")),
+		"sequence", (json_int_t)node->sequence, "behind", (json_int_t)behind, "ahead",
+		is_ahead(serve, node), "epoch", (json_int_t)node->epoch, "held",
+		held_json(serve, node), "rejected", rejected_json(node), "approved", node->approved,
+		"revoked", node->revoked, "key", key_fingerprint(node->key, key), "claim",
+		claim_json(node), "firstContact", text_json(text_time(node->first_contact, first)),
+		"lastContact", text_json(text_time(node->last_contact, last)), "secretKeys",
+		keys_json(node), "version", text_json(node_said(node, "version")));
 }
 
 json_t *show_nodes(struct serve *serve)
@@ -361,7 +375,8 @@ json_t *show_nodes(struct serve *serve)
 		json_t *row = node_json(serve, node);
 
 		/* both only out of memory */
-		(void)json_object_set_new(row, "drift", json_integer(strtoll(node_said(node, "drift"), NULL, 10)));
+		(void)json_object_set_new(
+			row, "drift", json_integer(strtoll(node_said(node, "drift"), NULL, 10)));
 		(void)json_array_append_new(out, row);
 	}
 	return out;
@@ -374,10 +389,11 @@ json_t *show_revoked(struct serve *serve)
 	json_t *out = json_array();
 
 	for (size_t i = 0; i < revoked->count; i++) /* fails only when memory is out */
-		(void)json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:o}", "key",
-							   key_fingerprint(revoked->keys[i].key, key), "name",
-							   revoked->keys[i].name, "role", revoked->keys[i].role, "at",
-							   time_json(revoked->keys[i].at)));
+		(void)json_array_append_new(
+			out, json_pack("{s:s, s:s, s:s, s:o}", "key",
+				       key_fingerprint(revoked->keys[i].key, key), "name",
+				       revoked->keys[i].name, "role", revoked->keys[i].role, "at",
+				       time_json(revoked->keys[i].at)));
 	return out;
 }
 
@@ -389,19 +405,23 @@ json_t *show_publication(const struct publication *publication)
 		const struct publication_role *role = publication->roles + i;
 
 		/*
-		 * for who asks about a commit, what it changed is changed by it, also when main's move was seen and
-		 * published before the question came; fails only when memory is out
+		 * for who asks about a commit, what it changed is changed by it, also when main's
+		 * move was seen and published before the question came; fails only when memory is
+		 * out
 		 */
 		(void)json_array_append_new(
-			roles, json_pack("{s:s, s:o, s:I, s:b, s:b}", "role", role->name, "release",
-					 oid_json(&role->release), "sequence", (json_int_t)role->sequence,
-					 "changed", oid_equal(&role->source, &publication->source), "removed",
-					 role->removed));
+			roles,
+			json_pack("{s:s, s:o, s:I, s:b, s:b}", "role", role->name, "release",
+				  oid_json(&role->release), "sequence", (json_int_t)role->sequence,
+				  "changed", oid_equal(&role->source, &publication->source),
+				  "removed", role->removed));
 	}
 	for (size_t i = 0; i < publication->findings.count; i++)
-		(void)json_array_append_new(reasons, any_text_json(publication->findings.lines[i])); /* ditto */
-	return json_pack("{s:o, s:I, s:b, s:b, s:s?, s:o, s:o}", "source", oid_json(&publication->source),
-			 "commits", (json_int_t)publication->commits, "rewritten", publication->rewritten,
-			 "refused", publication->refused, "step", publication->step, "reasons", reasons,
-			 "roles", roles);
+		(void)json_array_append_new(
+			reasons, any_text_json(publication->findings.lines[i])); /* ditto */
+	return json_pack("{s:o, s:I, s:b, s:b, s:s?, s:o, s:o}", "source",
+			 oid_json(&publication->source), "commits",
+			 (json_int_t)publication->commits, "rewritten", publication->rewritten,
+			 "refused", publication->refused, "step", publication->step, "reasons",
+			 reasons, "roles", roles);
 }

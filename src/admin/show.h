@@ -1,4 +1,7 @@
-/* What the admin shows: the documents of `muster status --json` and `muster nodes --json`, and where it listens. */
+/*
+ * What the admin shows: the documents of `muster status --json` and `muster nodes --json`, and
+ * where it listens.
+ */
 #ifndef MUSTER_ADMIN_SHOW_H
 #define MUSTER_ADMIN_SHOW_H
 
@@ -10,10 +13,11 @@
 #include <jansson.h>
 
 /*
- * The cluster element of the configuration published last, or of main while nothing is: where nodes reach this admin. SETTINGS
- * (may be NULL): those of the same configuration. Blocks.
+ * The cluster element of the configuration published last, or of main while nothing is: where nodes
+ * reach this admin. SETTINGS (may be NULL): those of the same configuration. Blocks.
  */
-int show_cluster(const struct home *home, struct cluster *out, struct settings *settings, struct err *err);
+int show_cluster(const struct home *home, struct cluster *out, struct settings *settings,
+		 struct err *err);
 json_t *show_status(const struct identity *identity, const struct admin *admin, struct serve *serve,
 		    const char *listen_host);
 json_t *show_nodes(struct serve *serve);

@@ -207,10 +207,11 @@ static int announce_key(struct cycle *cycle, struct cycle_role *role, struct err
 	int rc = 0;
 
 	if (!seed)
-		return err_set(err, ERR_REFUSED,
-			       "release.git: the newest release of role %s names no key of cluster.key: "
-			       "is cluster.key older than it?",
-			       role->name);
+		return err_set(
+			err, ERR_REFUSED,
+			"release.git: the newest release of role %s names no key of cluster.key: "
+			"is cluster.key older than it?",
+			role->name);
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
 	release.source = role->tip.source;
 	release.removed = role->tip.removed;
@@ -250,7 +251,8 @@ static int sign_role(struct cycle *cycle, struct cycle_role *role, struct err *e
 	if (read_tip(cycle, role, err) != 0)
 		return -1;
 	new_key = role->has_tip && key_is_new(cycle, role);
-	if (new_key && signing_seed(cycle->in->identity, &role->tip) != cycle->in->identity->release_seed[0] &&
+	if (new_key &&
+	    signing_seed(cycle->in->identity, &role->tip) != cycle->in->identity->release_seed[0] &&
 	    announce_key(cycle, role, err) != 0)
 		return -1;
 	if (role->removed) {

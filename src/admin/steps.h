@@ -50,7 +50,8 @@ struct cycle {
 	struct model *model;
 	char *author;  /* of the one commit that is published; NULL when it is not exactly one */
 	char *message; /* likewise */
-	bool allow_shrink; /* one of the commits says that a slice may lose over half of its elements */
+	/* one of the commits says that a slice may lose over half of its elements */
+	bool allow_shrink;
 
 	/* check */
 	struct cluster cluster;

@@ -1,6 +1,7 @@
 /*
- * What connected nodes are told: the newest release of their role, their pin, and, with a small release, what it adds to the one before,
- * for those that have that one. A question and an answer less for each of thousands is most of what a release costs.
+ * What connected nodes are told: the newest release of their role, their pin, and, with a small
+ * release, what it adds to the one before, for those that have that one. A question and an answer
+ * less for each of thousands is most of what a release costs.
  */
 #include "admin/session.h"
 
@@ -27,7 +28,8 @@ struct addition {
 };
 
 /* The message, as it goes to every node of the role that has no pin. */
-static void put_head(const struct head *head, const struct addition *addition, const char *pin, struct buf *out)
+static void put_head(const struct head *head, const struct addition *addition, const char *pin,
+		     struct buf *out)
 {
 	struct control_message message;
 	char hex[OID_HEX_SIZE];
@@ -46,7 +48,8 @@ static void put_head(const struct head *head, const struct addition *addition, c
 	control_clear(&message);
 }
 
-static void send_head(struct session *session, const struct buf *head, const struct addition *addition)
+static void send_head(struct session *session, const struct buf *head,
+		      const struct addition *addition)
 {
 	const struct peer_bytes parts[] = {
 		{LANE_CONTROL, head->data, head->len},
@@ -63,8 +66,8 @@ static void tell_one(struct session *session, const struct addition *addition)
 	struct buf head;
 
 	buf_init(&head, LIMIT_CONTROL_MESSAGE * 2);
-	put_head(heads_find(&session->serve->heads, session->node->role), addition, pinned ? pinned->wire : NULL,
-		 &head);
+	put_head(heads_find(&session->serve->heads, session->node->role), addition,
+		 pinned ? pinned->wire : NULL, &head);
 	send_head(session, &head, addition);
 	buf_clear(&head);
 }

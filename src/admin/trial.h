@@ -30,8 +30,10 @@ enum trial_flag {
 	TRIAL_ALLOW_SHRINK = 1, /* what was published before does not count */
 };
 
-/* FILES: as in the authoring repository; left empty. FLAGS of enum trial_flag. 0 also when there are findings; -1 when it
- * could not be tried. */
+/*
+ * FILES: as in the authoring repository; left empty. FLAGS of enum trial_flag. 0 also when there
+ * are findings; -1 when it could not be tried.
+ */
 int trial_run(const struct home *home, const struct identity *identity, struct fileset *files,
 	      unsigned flags, struct trial *out, struct err *err);
 /* The files of REV of the authoring repository, or (NULL) of its work tree. GONE when there is no

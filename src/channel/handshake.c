@@ -1,7 +1,8 @@
 /*
- * The accepting side's handshakes. Five multiplications on the curve take longer than all else that a peer costs, and after a
- * restart every node comes at once: so they are done on worker threads, a few peers at a time, in the order in which the peers
- * came, and the loop goes on serving those that are connected.
+ * The accepting side's handshakes. Five multiplications on the curve take longer than all else that
+ * a peer costs, and after a restart every node comes at once: so they are done on worker threads, a
+ * few peers at a time, in the order in which the peers came, and the loop goes on serving those
+ * that are connected.
  */
 #include "channel/peer_state.h"
 
@@ -179,8 +180,8 @@ static void begin_jobs(struct peers *group)
 static void hello_unknown(struct peer *peer, enum peer_hint hint)
 {
 	peer_hint(peer, hint);
-	peer_close(peer, "hello with version %u and epoch %u is not known here", peer->hello.version,
-		   peer->hello.epoch);
+	peer_close(peer, "hello with version %u and epoch %u is not known here",
+		   peer->hello.version, peer->hello.epoch);
 }
 
 bool handshake_hello(struct peer *peer)

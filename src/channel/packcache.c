@@ -25,7 +25,8 @@ struct entry {
 };
 
 struct pack_ticket {
-	struct pack_ticket *next, **link; /* LINK is what points to it: thousands give theirs back in any order */
+	/* LINK is what points to it: thousands give theirs back in any order */
+	struct pack_ticket *next, **link;
 	struct entry *entry;
 	pack_ready_fn *ready;
 	void *arg;
@@ -53,8 +54,8 @@ static bool wanted(const struct entry *entry)
 }
 
 /*
- * Builds before the repository is opened anew: libgit2 keeps every pack open that it has seen, also those that were joined into
- * another and removed since.
+ * Builds before the repository is opened anew: libgit2 keeps every pack open that it has seen, also
+ * those that were joined into another and removed since.
  */
 enum { BUILDS_PER_OPEN = 32 };
 
@@ -180,8 +181,8 @@ static void on_built(void *arg)
 }
 
 /*
- * The one that waits longest. While those who still take packs hold more than the limit, none: memory is bound by the limit
- * and one pack.
+ * The one that waits longest. While those who still take packs hold more than the limit, none:
+ * memory is bound by the limit and one pack.
  */
 static void build_next(struct packcache *cache)
 {
@@ -259,7 +260,8 @@ void packcache_give_back(struct pack_ticket *ticket)
 	ticket_remove(ticket);
 	free(ticket);
 	/* no one wants it any more; or it failed, and who asks next tries again */
-	if (!wanted(entry) && entry != cache->building && (!entry->ready || entry->err.code != ERR_NONE))
+	if (!wanted(entry) && entry != cache->building &&
+	    (!entry->ready || entry->err.code != ERR_NONE))
 		entry_remove(entry);
 	trim(cache);
 	build_next(cache);

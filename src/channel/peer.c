@@ -1,4 +1,7 @@
-/* One peer: see peer.h. One function, peer_close, ends a peer; its memory goes in the close callback only. */
+/*
+ * One peer: see peer.h. One function, peer_close, ends a peer; its memory goes in the close
+ * callback only.
+ */
 #include "channel/peer_state.h"
 
 #include "core/log.h"
@@ -76,7 +79,8 @@ void peer_enter(struct peer *peer, enum peer_state state)
 		list = &group->closed;
 	else if (!peer->dialled && state < PEER_OPEN)
 		list = &group->unproven;
-	if (peer->list != list || state == PEER_UNPROVEN) { /* then it is its turn again: first among the unproven */
+	/* then it is its turn again: first among the unproven */
+	if (peer->list != list || state == PEER_UNPROVEN) {
 		if (peer->list)
 			list_remove(peer);
 		list_add(list, peer);
@@ -179,7 +183,8 @@ static void on_sent(uv_write_t *request, int status)
 	peer->moved = peer->group->now();
 	if (peer->waiting.len)
 		start_sending(peer, &peer->waiting);
-	if (peer->state < PEER_FAILED && peer->notify_drained && peer_pending(peer) <= DRAINED_MARK) {
+	if (peer->state < PEER_FAILED && peer->notify_drained &&
+	    peer_pending(peer) <= DRAINED_MARK) {
 		peer->notify_drained = false;
 		peer->group->calls->drained(peer);
 	}
@@ -227,7 +232,8 @@ void peer_send(struct peer *peer, const struct peer_bytes *parts, size_t count)
 		return;
 	buf_init(&out, UINT_MAX);
 	for (size_t i = 0; i < count; i++) {
-		if (record_seal(peer->records, parts[i].lane, parts[i].data, parts[i].size, &out, &err) != 0) {
+		if (record_seal(peer->records, parts[i].lane, parts[i].data, parts[i].size, &out,
+				&err) != 0) {
 			buf_clear(&out);
 			peer_fail(peer, "more was to be sent than can be sent at once");
 			return;
@@ -277,9 +283,13 @@ static void take_control(struct peer *peer)
 			peer_close(peer, "%s", err.text);
 		if (got <= 0)
 			break;
-		/* only of nodes: what an admin has to say may come all at once when a partition is over */
+		/*
+		 * only of nodes: what an admin has to say may come all at once when a partition is
+		 * over
+		 */
 		if (!peer->dialled && ++peer->asked > LIMIT_CONTROL_BURST)
-			peer_close(peer, "more than %u messages in half a second", LIMIT_CONTROL_BURST);
+			peer_close(peer, "more than %u messages in half a second",
+				   LIMIT_CONTROL_BURST);
 		else
 			peer->group->calls->control(peer, &message);
 		control_clear(&message);
@@ -305,7 +315,8 @@ static bool take_record(struct peer *peer, struct cursor *in)
 	if (peer->state == PEER_OPEN && lane == LANE_CONTROL)
 		take_control(peer);
 	if (peer->state == PEER_OPEN && lane == LANE_GIT) {
-		peer->group->calls->git(peer, peer->lanes[LANE_GIT].data, peer->lanes[LANE_GIT].len);
+		peer->group->calls->git(peer, peer->lanes[LANE_GIT].data,
+					peer->lanes[LANE_GIT].len);
 		buf_clear(&peer->lanes[LANE_GIT]);
 	}
 	return peer->state == PEER_OPEN;
@@ -318,11 +329,13 @@ static void take_records(struct peer *peer)
 
 	while (peer->reading && take_record(peer, &in))
 		;
-	buf_consume(&peer->in, peer->in.len - in.left); /* once: many small records cost no more than one large */
+	/* once: many small records cost no more than one large */
+	buf_consume(&peer->in, peer->in.len - in.left);
 }
 
 void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
-		      const uint8_t send_key[static KEY_SIZE], const uint8_t receive_key[static KEY_SIZE])
+		      const uint8_t send_key[static KEY_SIZE],
+		      const uint8_t receive_key[static KEY_SIZE])
 {
 	memcpy(peer->public, public, KEY_SIZE);
 	peer->records = slab_take(peer->group->slab);
@@ -361,7 +374,8 @@ static bool take_second(struct peer *peer)
 	noise_split(peer->noise, send_key, receive_key, NULL);
 	noise_free(peer->noise);
 	peer->noise = NULL;
-	peer_established(peer, peer->public, send_key, receive_key); /* it was dialled by that key */
+	peer_established(peer, peer->public, send_key,
+			 receive_key); /* it was dialled by that key */
 	crypto_wipe(send_key, sizeof(send_key));
 	crypto_wipe(receive_key, sizeof(receive_key));
 	buf_consume(&peer->in, HANDSHAKE_SECOND);
@@ -422,7 +436,8 @@ static void peer_ended(struct peer *peer, ssize_t n)
 	    hint < sizeof(hints) / sizeof(hints[0]))
 		peer_close(peer, "%s", hints[hint]);
 	else if (peer->dialled && peer->state == PEER_HANDSHAKE)
-		peer_close(peer, "the admin closed the connection in the handshake: is this cluster file its own?");
+		peer_close(peer, "the admin closed the connection in the handshake: is this "
+				 "cluster file its own?");
 	else
 		peer_close(peer, n == UV_EOF ? "the other side closed the connection"
 					     : "connection lost: %s", uv_strerror((int)n));

@@ -1,6 +1,6 @@
 /*
- * What peer.c (one connection), handshake.c (those of the accepting side) and peers.c (the group: accepting, dialling, waits)
- * share. For these only.
+ * What peer.c (one connection), handshake.c (those of the accepting side) and peers.c (the group:
+ * accepting, dialling, waits) share. For these only.
  */
 #ifndef MUSTER_CHANNEL_PEER_STATE_H
 #define MUSTER_CHANNEL_PEER_STATE_H
@@ -10,17 +10,21 @@
 
 enum {
 	SWEEP_MS = 500,			      /* how often the waits are looked at */
-	ROOM_MS = 5,			      /* until it is looked again for room for one who comes */
-	WARN_MS = 10000,		      /* between two lines about connections that cannot be accepted */
+	/* until it is looked again for room for one who comes */
+	ROOM_MS = 5,
+	/* between two lines about connections that cannot be accepted */
+	WARN_MS = 10000,
 	READ_SIZE = 64 << 10,		      /* bytes read at once, one buffer for the group */
-	BACKLOG = 4096,			      /* connections that wait to be accepted: all nodes after a restart */
+	/* connections that wait to be accepted: all nodes after a restart */
+	BACKLOG = 4096,
 	DRAINED_MARK = LIMIT_PEER_OUTPUT / 4, /* bytes */
-	OUTPUT_MAX = LIMIT_PEER_OUTPUT * 2,   /* bytes: a peer that asks on and reads nothing is closed */
+	/* bytes: a peer that asks on and reads nothing is closed */
+	OUTPUT_MAX = LIMIT_PEER_OUTPUT * 2,
 };
 
 /*
- * Where a peer is in its life; peer_enter is the one place that changes it. FAILED: it ended while the user may be in
- * the middle of something; the loop closes it.
+ * Where a peer is in its life; peer_enter is the one place that changes it. FAILED: it ended while
+ * the user may be in the middle of something; the loop closes it.
  */
 #define PEER_STATES(X)                                                                             \
 	X(CONNECTING) X(HELLO) X(HANDSHAKE) X(UNPROVEN) X(OPEN) X(FAILED) X(CLOSING)
@@ -58,7 +62,8 @@ struct peer {
 	unsigned asked;	    /* control messages that came since the waits were last looked at */
 	size_t queued;	    /* bytes libuv had when the waits were last looked at */
 	uint64_t since;	    /* when the connecting, the handshake or the open state began */
-	uint64_t heard;	    /* when the last record came; before it: when it came itself, or was answered */
+	/* when the last record came; before it: when it came itself, or was answered */
+	uint64_t heard;
 	uint64_t moved;	    /* when output last went down */
 	uint64_t limit;	    /* when the user's own limit is over; 0: none */
 	const char *what;   /* that limit is for; static */
@@ -95,7 +100,8 @@ struct peers {
 	uint64_t (*now)(void);
 	struct slab *slab;	   /* of struct record_state */
 	struct handshakes handshakes;
-	struct peer_list unproven; /* accepted, and nothing shows yet that it is no stranger; by HEARD */
+	/* accepted, and nothing shows yet that it is no stranger; by HEARD */
+	struct peer_list unproven;
 	struct peer_list others;
 	struct peer_list closed; /* until libuv is done with them */
 	size_t max_peers, max_unproven;
@@ -107,7 +113,8 @@ struct peers {
 	char read_buffer[READ_SIZE];
 };
 
-#define HANDSHAKE_REFUSED "handshake refused: the other side does not hold the keys of this cluster file"
+#define HANDSHAKE_REFUSED                                                                          \
+	"handshake refused: the other side does not hold the keys of this cluster file"
 
 /* --- handshake.c --- */
 /* Bytes of one handshake that waits or is under way. */
@@ -115,8 +122,8 @@ size_t handshake_memory(void);
 /* A whole hello is looked at, and stays, as the prologue; true when it is one. */
 bool handshake_hello(struct peer *peer);
 /*
- * The first message, once all of it is there, goes to a worker; its answer enters PEER_UNPROVEN. Before it is there nothing is made:
- * a stranger who sends half costs a socket.
+ * The first message, once all of it is there, goes to a worker; its answer enters PEER_UNPROVEN.
+ * Before it is there nothing is made: a stranger who sends half costs a socket.
  */
 void handshake_first(struct peer *peer);
 /* The peer is gone. */
@@ -126,11 +133,14 @@ void handshake_forget(struct peer *peer);
 /* A new peer of the group, in state CONNECTING. */
 struct peer *peer_new(struct peers *group, bool dialled);
 void peer_enter(struct peer *peer, enum peer_state state);
-/* Ends the peer without a call to the user from here: closed() comes from the loop. WHY is static. */
+/*
+ * Ends the peer without a call to the user from here: closed() comes from the loop. WHY is static.
+ */
 void peer_fail(struct peer *peer, const char *why);
 /* The handshake is done: the other side's static key, and keys for records. */
 void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
-		      const uint8_t send_key[static KEY_SIZE], const uint8_t receive_key[static KEY_SIZE]);
+		      const uint8_t send_key[static KEY_SIZE],
+		      const uint8_t receive_key[static KEY_SIZE]);
 /* Handles what came, as far as it is whole. */
 void peer_handle_input(struct peer *peer);
 /* Starts reading. */

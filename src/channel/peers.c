@@ -33,8 +33,9 @@ static void warn_accepting(struct peers *group, int status)
 }
 
 /*
- * Who dials honestly is through in a round trip: the oldest who are not have waited longest for nothing, and make room. Not so one that waits
- * for us, or whose bytes may be there unread: of all nodes at once after a restart these would be closed, and come again.
+ * Who dials honestly is through in a round trip: the oldest who are not have waited longest for
+ * nothing, and make room. Not so one that waits for us, or whose bytes may be there unread: of all
+ * nodes at once after a restart these would be closed, and come again.
  */
 static bool makes_room(const struct peer *peer, uint64_t now)
 {
@@ -72,7 +73,8 @@ static void on_room(uv_timer_t *timer)
 	uint64_t now = group->now();
 
 	while (unproven->count > 0 && makes_room(unproven->last, now))
-		peer_close(unproven->last, "made room: %zu handshakes are unfinished", unproven->count);
+		peer_close(unproven->last, "made room: %zu handshakes are unfinished",
+			   unproven->count);
 	group->looked = now;
 	if (unproven->count >= group->max_unproven)
 		return;
@@ -119,7 +121,8 @@ void peer_drop_dial(struct peer *peer)
 	if (dial->addresses)
 		dial_free(dial);
 	else
-		(void)uv_cancel((uv_req_t *)&dial->lookup); /* its callback frees, cancelled or not */
+		/* its callback frees, cancelled or not */
+		(void)uv_cancel((uv_req_t *)&dial->lookup);
 }
 
 static void dial_hello(struct peer *peer)
@@ -191,7 +194,10 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
 		peer_close(peer, "name lookup of the admin failed: %s", uv_strerror(status));
 		return;
 	}
-	/* one of them at random: back-off tries the others in time, and no one address takes all nodes */
+	/*
+	 * one of them at random: back-off tries the others in time, and no one address takes all
+	 * nodes
+	 */
 	dial->next = addresses;
 	for (uint32_t skip = loop_random(count); skip > 0; skip--)
 		dial->next = dial->next->ai_next;
@@ -201,14 +207,16 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
 struct peer *peers_dial(struct peers *peers, const char *host, uint16_t port,
 			const struct keystore *keystore)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
 	struct peer *peer = peer_new(peers, true);
 	struct dial *dial = mem_new(1, sizeof(*dial));
 	char service[8];
 	int rc;
 
 	(void)snprintf(service, sizeof(service), "%u", port); /* fits */
-	(void)snprintf(peer->address, sizeof(peer->address), "%.50s:%u", host, port); /* cut is fine */
+	(void)snprintf(peer->address, sizeof(peer->address), "%.50s:%u", host,
+		       port); /* cut is fine */
 	peer->hello = (struct hello){.version = HELLO_VERSION, .epoch = keystore->epoch};
 	key_role_tag(keystore->cluster_id, keystore->role, peer->hello.role_tag);
 	memcpy(peer->public, keystore->admin_public, KEY_SIZE);
@@ -269,7 +277,10 @@ static void sweep_peer(struct peer *peer, uint64_t now)
 	}
 }
 
-/* A peer that is closed moves to the closed list, where there is nothing to do: following NEXT there is harmless. */
+/*
+ * A peer that is closed moves to the closed list, where there is nothing to do: following NEXT
+ * there is harmless.
+ */
 static void sweep_list(struct peer_list *list, uint64_t now)
 {
 	for (struct peer *peer = list->first, *next; peer; peer = next) {
@@ -299,8 +310,8 @@ void sweep_soon(struct peers *peers)
 
 /* --- the group --- */
 
-struct peers *peers_new(uv_loop_t *loop, const struct static_key *key, const struct peer_calls *calls,
-			void *arg)
+struct peers *peers_new(uv_loop_t *loop, const struct static_key *key,
+			const struct peer_calls *calls, void *arg)
 {
 	struct peers *peers = mem_new(1, sizeof(*peers));
 
@@ -331,17 +342,20 @@ int peers_listen(struct peers *peers, const char *host, uint16_t port, struct er
 	if (rc != 0)
 		rc = uv_ip6_addr(host, port, (struct sockaddr_in6 *)&address);
 	if (rc != 0)
-		return err_set(err, ERR_REFUSED, "listen: \"%s\" is not an address of this machine", host);
+		return err_set(err, ERR_REFUSED, "listen: \"%s\" is not an address of this machine",
+			       host);
 	rc = uv_tcp_bind(&peers->listener, (struct sockaddr *)&address, 0);
 	if (rc == 0)
 		rc = uv_listen((uv_stream_t *)&peers->listener, BACKLOG, on_connection);
 	if (rc != 0)
-		return err_set(err, ERR_REFUSED, "listen: %s port %u: %s", host, port, uv_strerror(rc));
+		return err_set(err, ERR_REFUSED, "listen: %s port %u: %s", host, port,
+			       uv_strerror(rc));
 	rc = uv_tcp_getsockname(&peers->listener, (struct sockaddr *)&address, &size);
 	if (rc != 0)
 		return err_set(err, ERR_REFUSED, "listen: %s", uv_strerror(rc));
-	peers->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-							  : ((struct sockaddr_in *)&address)->sin_port);
+	peers->port =
+		ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+						    : ((struct sockaddr_in *)&address)->sin_port);
 	return 0;
 }
 
@@ -360,7 +374,8 @@ void peers_free(struct peers *peers)
 	peers->closing = true;
 	/* each goes to the closed list; closed() may close others as well */
 	while (peers->unproven.first || peers->others.first)
-		peer_close(peers->unproven.first ? peers->unproven.first : peers->others.first, "stopping");
+		peer_close(peers->unproven.first ? peers->unproven.first : peers->others.first,
+			   "stopping");
 	uv_close((uv_handle_t *)&peers->sweep, on_group_close);
 	uv_close((uv_handle_t *)&peers->room, on_group_close);
 	uv_close((uv_handle_t *)&peers->listener, on_group_close);

@@ -47,7 +47,8 @@ static int wait_for(struct fetch *fetch, short events)
 	}
 }
 
-static int stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size, size_t *got)
+static int stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size,
+		       size_t *got)
 {
 	struct fetch *fetch = fetch_of_stream(stream);
 
@@ -62,10 +63,12 @@ static int stream_read(git_smart_subtransport_stream *stream, char *buffer, size
 		if (n < 0)
 			return err_sys(&fetch->err, "receive");
 		if (n == 0)
-			return err_set(&fetch->err, ERR_RETRY, "the connection ended in the middle of the fetch");
+			return err_set(&fetch->err, ERR_RETRY,
+				       "the connection ended in the middle of the fetch");
 		fetch->received += (size_t)n;
 		if (fetch->received > LIMIT_PACK_SIZE)
-			return err_set(&fetch->err, ERR_REFUSED, "more than %u bytes came", LIMIT_PACK_SIZE);
+			return err_set(&fetch->err, ERR_REFUSED, "more than %u bytes came",
+				       LIMIT_PACK_SIZE);
 		*got = (size_t)n;
 		return 0;
 	}
@@ -96,8 +99,9 @@ static void stream_free(git_smart_subtransport_stream *stream)
 	(void)stream; /* part of struct fetch, which transport_fetch owns */
 }
 
-static int subtransport_action(git_smart_subtransport_stream **out, git_smart_subtransport *transport,
-			       const char *url, git_smart_service_t action)
+static int subtransport_action(git_smart_subtransport_stream **out,
+			       git_smart_subtransport *transport, const char *url,
+			       git_smart_service_t action)
 {
 	struct fetch *fetch = (struct fetch *)(void *)transport;
 
@@ -140,7 +144,8 @@ static int on_progress(const git_indexer_progress *progress, void *param)
 	struct fetch *fetch = param;
 
 	if (progress->total_objects > LIMIT_PACK_OBJECTS)
-		return err_set(&fetch->err, ERR_REFUSED, "a pack of %u objects", progress->total_objects);
+		return err_set(&fetch->err, ERR_REFUSED, "a pack of %u objects",
+			       progress->total_objects);
 	return 0;
 }
 
@@ -175,7 +180,8 @@ static int fetch_run(struct repo *repo, const char *ref, struct fetch *fetch, st
 	git_remote *remote = NULL;
 	int rc;
 
-	(void)git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION); /* fails only on another version */
+	(void)git_fetch_options_init(&options,
+				     GIT_FETCH_OPTIONS_VERSION); /* fails only on another version */
 	options.callbacks.transport = on_transport;
 	options.callbacks.transfer_progress = on_progress;
 	options.callbacks.payload = fetch;
@@ -184,11 +190,15 @@ static int fetch_run(struct repo *repo, const char *ref, struct fetch *fetch, st
 	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	(void)git_remote_create_options_init(&how, GIT_REMOTE_CREATE_OPTIONS_VERSION); /* ditto */
 	how.repository = repo_git2(repo);
-	/* no url.*.insteadOf: the name means nothing, and libgit2 1.5 leaks 20 kB for each setting it compares */
+	/*
+	 * no url.*.insteadOf: the name means nothing, and libgit2 1.5 leaks 20 kB for each setting
+	 * it compares
+	 */
 	how.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
 	rc = git_remote_create_with_opts(&remote, "muster://admin/release.git", &how);
 	if (rc == 0)
-		rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &options.callbacks, NULL, NULL);
+		rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &options.callbacks, NULL,
+					NULL);
 	if (rc == 0 && advertised(remote, ref, tip, &fetch->err) != 0)
 		rc = -1;
 	if (rc == 0)

@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* No thin-pack, no shallow, no filter: less to ask for is less to get wrong. */
-#define CAPABILITIES "multi_ack_detailed side-band-64k ofs-delta no-progress agent=muster/" PACKAGE_VERSION
+#define CAPABILITIES                                                                               \
+	"multi_ack_detailed side-band-64k ofs-delta no-progress agent=muster/" PACKAGE_VERSION
 
 enum {
 	BAND_DATA = 1,
@@ -35,8 +36,8 @@ struct uploadpack {
 	size_t sent;
 };
 
-struct uploadpack *uploadpack_new(const char *ref, const struct oid *tip, uploadpack_position_fn *position,
-				  void *arg, struct buf *out)
+struct uploadpack *uploadpack_new(const char *ref, const struct oid *tip,
+				  uploadpack_position_fn *position, void *arg, struct buf *out)
 {
 	struct uploadpack *up = mem_new(1, sizeof(*up));
 	char hex[OID_HEX_SIZE];
@@ -87,8 +88,12 @@ static int fail(struct uploadpack *up, struct buf *out, enum err_code code, cons
 	return err_set(err, code, "%s", text);
 }
 
-/* A line without its newline as "WORD oid[ rest]"; NULL when it is not that word, and OID unset when malformed. */
-static bool parse_word(const char *line, size_t n, const char *word, struct oid *oid, bool *well_formed)
+/*
+ * A line without its newline as "WORD oid[ rest]"; NULL when it is not that word, and OID unset
+ * when malformed.
+ */
+static bool parse_word(const char *line, size_t n, const char *word, struct oid *oid,
+		       bool *well_formed)
 {
 	size_t w = strlen(word);
 	char hex[OID_HEX_SIZE];
@@ -105,7 +110,8 @@ static bool parse_word(const char *line, size_t n, const char *word, struct oid 
 	return true;
 }
 
-static int take_want(struct uploadpack *up, const char *line, size_t n, struct buf *out, struct err *err)
+static int take_want(struct uploadpack *up, const char *line, size_t n, struct buf *out,
+		     struct err *err)
 {
 	struct oid oid;
 	bool well_formed;
@@ -118,7 +124,8 @@ static int take_want(struct uploadpack *up, const char *line, size_t n, struct b
 	return 0;
 }
 
-static int take_have(struct uploadpack *up, const char *line, size_t n, struct buf *out, struct err *err)
+static int take_have(struct uploadpack *up, const char *line, size_t n, struct buf *out,
+		     struct err *err)
 {
 	struct oid oid;
 	bool well_formed;
@@ -166,7 +173,8 @@ static int take_flush(struct uploadpack *up, struct buf *out, struct err *err)
 	return 0;
 }
 
-static int take_line(struct uploadpack *up, const uint8_t *data, size_t n, struct buf *out, struct err *err)
+static int take_line(struct uploadpack *up, const uint8_t *data, size_t n, struct buf *out,
+		     struct err *err)
 {
 	const char *line = (const char *)data;
 
@@ -200,7 +208,8 @@ static int take_lines(struct uploadpack *up, struct cursor *c, struct buf *out, 
 	return rc;
 }
 
-int uploadpack_feed(struct uploadpack *up, const void *data, size_t n, struct buf *out, struct err *err)
+int uploadpack_feed(struct uploadpack *up, const void *data, size_t n, struct buf *out,
+		    struct err *err)
 {
 	struct cursor c;
 

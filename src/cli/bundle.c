@@ -19,7 +19,8 @@ static int make(struct cli *cli, const char *role, struct err *err)
 
 	buf_init(&bundle, LIMIT_PACK_SIZE + BUNDLE_HEAD_MAX);
 	if (rc == 0 && bundle_write(releases, ref, &bundle, err) != 0)
-		rc = err->code == ERR_GONE ? err_set(err, ERR_GONE, "role %s has no releases", role) : -1;
+		rc = err->code == ERR_GONE ? err_set(err, ERR_GONE, "role %s has no releases", role)
+					   : -1;
 	if (rc == 0 && fs_write_all(STDOUT_FILENO, bundle.data, bundle.len, err) != 0)
 		rc = err_prefix(err, "output");
 	buf_clear(&bundle);

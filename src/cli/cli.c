@@ -47,7 +47,8 @@ int cli_open_admin(struct cli *cli, struct err *err)
 	if (cli_open(cli, err) != 0)
 		return -1;
 	if (!setup_done(cli->home))
-		return err_set(err, ERR_GONE, "%s is no admin home: do this on the admin (muster init makes one)",
+		return err_set(err, ERR_GONE,
+			       "%s is no admin home: do this on the admin (muster init makes one)",
 			       cli->home->var);
 	return 0;
 }
@@ -64,11 +65,13 @@ static void tell_other(struct cli *cli, const char *socket, struct err *err)
 	struct ask *conversation;
 	struct err ignored;
 
-	if (ask_open(cli->home, wants_admin ? CONTROL_NODE : CONTROL_ADMIN, &conversation, &ignored) != 0)
+	if (ask_open(cli->home, wants_admin ? CONTROL_NODE : CONTROL_ADMIN, &conversation,
+		     &ignored) != 0)
 		return;
 	ask_close(conversation);
-	(void)err_set(err, ERR_GONE, wants_admin ? "the daemon here is a node and no admin: do this on the admin"
-						 : "the daemon here is an admin and no node: do this on the node");
+	(void)err_set(err, ERR_GONE,
+		      wants_admin ? "the daemon here is a node and no admin: do this on the admin"
+				  : "the daemon here is an admin and no node: do this on the node");
 }
 
 int cli_ask(struct cli *cli, const char *socket, json_t *request, unsigned limit_ms, json_t **out,
@@ -93,7 +96,8 @@ int cli_ask(struct cli *cli, const char *socket, json_t *request, unsigned limit
 
 int cli_print_json(const json_t *document, struct err *err)
 {
-	if (json_dumpf(document, stdout, JSON_INDENT(2)) == 0 && puts("") != EOF && fflush(stdout) == 0)
+	if (json_dumpf(document, stdout, JSON_INDENT(2)) == 0 && puts("") != EOF &&
+	    fflush(stdout) == 0)
 		return CLI_DONE;
 	(void)err_sys(err, "output");
 	return CLI_FAILED;
@@ -134,8 +138,10 @@ int cli_verdict(const json_t *publication, struct err *err)
 		return CLI_DONE;
 	json_array_foreach(reasons, i, reason)
 		cli_field(json_string_value(reason), 0);
-	(void)err_set(err, ERR_REFUSED, "%.12s is refused at %s, for %zu reason%s; what was published before stays",
-		      cli_string(publication, "source") ? cli_string(publication, "source") : "main",
+	(void)err_set(err, ERR_REFUSED,
+		      "%.12s is refused at %s, for %zu reason%s; what was published before stays",
+		      cli_string(publication, "source") ? cli_string(publication, "source")
+							: "main",
 		      step ? step : "a step", json_array_size(reasons),
 		      json_array_size(reasons) == 1 ? "" : "s");
 	return CLI_FAILED;
@@ -153,7 +159,9 @@ void cli_print_roles(const json_t *publication)
 		(void)printf("%s  release %.12s  sequence %lld%s\n", cli_string(role, "role"),
 			     cli_string(role, "release"),
 			     (long long)json_integer_value(json_object_get(role, "sequence")),
-			     json_is_true(json_object_get(role, "removed")) ? "  (role removed)" : ""); /* checked at exit */
+			     json_is_true(json_object_get(role, "removed"))
+				     ? "  (role removed)"
+				     : ""); /* checked at exit */
 	}
 	if (changed == 0)
 		(void)puts("nothing changed for any role"); /* checked at exit */

@@ -17,7 +17,8 @@
 static const char *const names[] = {"", "rotate-epoch", "retire-epoch", "rotate-release"};
 
 /* A publication under the lock that is held. */
-static int publish(const struct home *home, const struct identity *identity, json_t **out, struct err *err)
+static int publish(const struct home *home, const struct identity *identity, json_t **out,
+		   struct err *err)
 {
 	struct admin_input in = {.home = home, .identity = identity};
 	struct publication publication;
@@ -35,7 +36,8 @@ static void on_changed(void *arg)
 }
 
 /* From the registry as it is on the disk. */
-static int cut_off(const struct home *home, const struct identity *identity, json_t **out, struct err *err)
+static int cut_off(const struct home *home, const struct identity *identity, json_t **out,
+		   struct err *err)
 {
 	struct registry *registry = NULL;
 	uv_loop_t loop;
@@ -52,8 +54,8 @@ static int cut_off(const struct home *home, const struct identity *identity, jso
 	return rc;
 }
 
-static int rotate_epoch(const struct home *home, struct identity *identity, const struct keys_by *by, json_t **out,
-			struct err *err)
+static int rotate_epoch(const struct home *home, struct identity *identity,
+			const struct keys_by *by, json_t **out, struct err *err)
 {
 	struct keys_epoch epoch;
 	json_t *publication = NULL;
@@ -66,8 +68,8 @@ static int rotate_epoch(const struct home *home, struct identity *identity, cons
 	return rc;
 }
 
-static int retire_epoch(const struct home *home, struct identity *identity, const struct keys_by *by, json_t **out,
-			struct err *err)
+static int retire_epoch(const struct home *home, struct identity *identity,
+			const struct keys_by *by, json_t **out, struct err *err)
 {
 	uint32_t ended = identity->roots[identity->root_count - 1].epoch;
 	json_t *names_cut = NULL;
@@ -80,8 +82,8 @@ static int retire_epoch(const struct home *home, struct identity *identity, cons
 	return rc;
 }
 
-static int rotate_release(const struct home *home, struct identity *identity, const struct keys_by *by, json_t **out,
-			  struct err *err)
+static int rotate_release(const struct home *home, struct identity *identity,
+			  const struct keys_by *by, json_t **out, struct err *err)
 {
 	struct keys_pins pins = {.list = NULL};
 	json_t *publication = NULL;
@@ -113,7 +115,9 @@ int cluster_keys_finish(const struct home *home, struct identity *identity, stru
 	who = audit_user(getuid());
 	rc = show_cluster(home, &cluster, NULL, err);
 	if (rc == 0)
-		rc = keys_end_release(home, identity, &(struct keys_by){.who = who, .host = cluster.host}, &pins, err);
+		rc = keys_end_release(home, identity,
+				      &(struct keys_by){.who = who, .host = cluster.host}, &pins,
+				      err);
 	free(who);
 	keys_pins_clear(&pins);
 	cluster_clear(&cluster);
@@ -130,7 +134,8 @@ static int change_locked(struct home *home, enum keys_change change, json_t **ou
 	int rc;
 
 	/* before any server has run there may be a cluster.key and nothing else */
-	rc = admin ? setup_open(home, &identity, err) : identity_load(home->var_fd, ADMIN_KEY, &identity, err);
+	rc = admin ? setup_open(home, &identity, err)
+		   : identity_load(home->var_fd, ADMIN_KEY, &identity, err);
 	if (rc == 0 && admin)
 		rc = show_cluster(home, &cluster, NULL, err);
 	by.host = cluster.host;
@@ -149,8 +154,9 @@ static int change_locked(struct home *home, enum keys_change change, json_t **ou
 int cluster_keys_change(struct home *home, enum keys_change change, json_t **out, struct err *err)
 {
 	struct cli cli = {.home = home};
-	int rc = cli_ask(&cli, CONTROL_ADMIN, json_pack("{s:s, s:s}", "do", "keys", "change", names[change]), WAIT_PUBLISH,
-			 out, err);
+	int rc = cli_ask(&cli, CONTROL_ADMIN,
+			 json_pack("{s:s, s:s}", "do", "keys", "change", names[change]),
+			 WAIT_PUBLISH, out, err);
 
 	if (rc != CLI_NO_DAEMON)
 		return rc == CLI_DONE ? 0 : -1;

@@ -71,7 +71,8 @@ const struct command commands[] = {
 	 "  forget            what is known of it goes, and its pin\n"
 	 "  --key DIGITS      only if its key begins like this\n",
 	 cmd_nodes},
-	{"bundle", "--role ROLE", "releases for etc/init\nA git bundle on standard output.\n", cmd_bundle},
+	{"bundle", "--role ROLE", "releases for etc/init\nA git bundle on standard output.\n",
+	 cmd_bundle},
 	{"request", "environments environment generate-cluster host HOST [port PORT]",
 	 "print a cluster file\nAs genclust does.\n", cmd_request},
 
@@ -87,7 +88,8 @@ const struct command commands[] = {
 	 "  --reveal          secrets in the clear\n",
 	 cmd_get},
 	{"verify", "--cluster FILE [--role ROLE] REPO",
-	 "check a release history\nOffline, as a node would; prints the first fault.\n", cmd_verify},
+	 "check a release history\nOffline, as a node would; prints the first fault.\n",
+	 cmd_verify},
 
 	{"filter", "PATH", NULL, cmd_filter}, /* git calls these two */
 	{"hook", "NAME", NULL, cmd_hook},

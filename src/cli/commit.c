@@ -46,7 +46,8 @@ static int parse(int argc, char **argv, struct asked *asked, struct err *err)
 			asked->follow.wait = true;
 		else
 			return cli_wrong_option(option, argv, err);
-		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->follow.wait_ms) != 0)
+		if (option == OPTION_WAIT && optarg &&
+		    cli_seconds(optarg, &asked->follow.wait_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
 	}
 	return CLI_DONE;
@@ -81,8 +82,8 @@ static bool is_asked(const struct asked *asked, const char *path)
 	return asked->path_count == 0;
 }
 
-static int take(struct fileset *to, const struct fileset *from, const struct asked *asked, bool wanted,
-		struct err *err)
+static int take(struct fileset *to, const struct fileset *from, const struct asked *asked,
+		bool wanted, struct err *err)
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct file *f = from->files + i;
@@ -95,7 +96,8 @@ static int take(struct fileset *to, const struct fileset *from, const struct ask
 }
 
 /* What the commit would hold: the last one, and of the work tree what was asked for. */
-static int would_be(struct repo *repo, const struct asked *asked, struct fileset *out, struct err *err)
+static int would_be(struct repo *repo, const struct asked *asked, struct fileset *out,
+		    struct err *err)
 {
 	struct fileset work = {0}, last = {0};
 	struct oid head;
@@ -122,8 +124,8 @@ static void tell_moves(const struct authoring *authoring, bool json)
 }
 
 /* What is in the clear in FILES is sealed, there and in the work tree: only what was asked for. */
-static int seal_before(struct cli *cli, struct repo *repo, const struct asked *asked, struct fileset *files,
-		       struct findings *findings, struct err *err)
+static int seal_before(struct cli *cli, struct repo *repo, const struct asked *asked,
+		       struct fileset *files, struct findings *findings, struct err *err)
 {
 	struct sealing_by by = {.ring = NULL};
 	struct authoring authoring = {.home = cli->home, .sealer = &by.sealer, .repo = repo};
@@ -141,7 +143,8 @@ static int seal_before(struct cli *cli, struct repo *repo, const struct asked *a
 	return rc;
 }
 
-static int check_before(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
+static int check_before(struct cli *cli, struct repo *repo, const struct asked *asked,
+			struct err *err)
 {
 	struct identity *identity = NULL;
 	struct fileset files = {0};
@@ -158,8 +161,8 @@ static int check_before(struct cli *cli, struct repo *repo, const struct asked *
 	for (size_t i = 0; rc == 0 && i < trial.findings.count; i++)
 		cli_field(trial.findings.lines[i], 0);
 	if (rc == 0 && trial.findings.count > 0)
-		rc = err_set(err, ERR_REFUSED, "%zu finding%s: nothing was committed", trial.findings.count,
-			     trial.findings.count == 1 ? "" : "s");
+		rc = err_set(err, ERR_REFUSED, "%zu finding%s: nothing was committed",
+			     trial.findings.count, trial.findings.count == 1 ? "" : "s");
 	trial_clear(&trial);
 	fileset_clear(&files);
 	identity_free(identity);
@@ -168,12 +171,13 @@ static int check_before(struct cli *cli, struct repo *repo, const struct asked *
 
 /* --- the commit --- */
 
-static int make_commit(struct repo *repo, const struct asked *asked, bool *changed, struct oid *commit,
-		       struct err *err)
+static int make_commit(struct repo *repo, const struct asked *asked, bool *changed,
+		       struct oid *commit, struct err *err)
 {
 	struct source_person who = {0};
-	char *message = text_format("%s%s", asked->message ? asked->message : "Change the configuration",
-				    asked->allow_shrink ? "\n\nMuster-Allow-Shrink: yes\n" : "\n");
+	char *message =
+		text_format("%s%s", asked->message ? asked->message : "Change the configuration",
+			    asked->allow_shrink ? "\n\nMuster-Allow-Shrink: yes\n" : "\n");
 	const struct source_commit what = {.who = &who,
 					   .message = message,
 					   .paths = (const char *const *)asked->paths,
@@ -187,7 +191,8 @@ static int make_commit(struct repo *repo, const struct asked *asked, bool *chang
 	return rc;
 }
 
-static int commit_and_publish(struct cli *cli, struct repo *repo, const struct asked *asked, struct err *err)
+static int commit_and_publish(struct cli *cli, struct repo *repo, const struct asked *asked,
+			      struct err *err)
 {
 	bool changed = false;
 	struct oid commit;
@@ -218,7 +223,8 @@ int cmd_commit(struct cli *cli, int argc, char **argv, struct err *err)
 		return CLI_FAILED;
 	take_paths(cli, &asked, argv + optind, argc - optind);
 	path = home_var(cli->home, ADMIN_SOURCE);
-	rc = repo_open(path, &repo, err) == 0 ? commit_and_publish(cli, repo, &asked, err) : CLI_FAILED;
+	rc = repo_open(path, &repo, err) == 0 ? commit_and_publish(cli, repo, &asked, err)
+					      : CLI_FAILED;
 	repo_free(repo);
 	free_paths(&asked);
 	free(path);

@@ -62,7 +62,8 @@ static int read_values(struct cli *cli, const char *rev, struct asked *asked,
 	model_free(model);
 	work_wipe(&files);
 	/* that there is no such revision names it */
-	return rc == 0 || err->code == ERR_GONE ? rc : err_prefix(err, "%s", rev ? rev : "work tree");
+	return rc == 0 || err->code == ERR_GONE ? rc
+						: err_prefix(err, "%s", rev ? rev : "work tree");
 }
 
 static const char *shown(const struct value *value, bool reveal)
@@ -112,7 +113,8 @@ int cmd_diff(struct cli *cli, int argc, char **argv, struct err *err)
 		rc = read_values(cli, argc - optind == 2 ? argv[optind + 1] : NULL, &asked, &new,
 				 err);
 	if (rc == 0 && asked.role && !asked.has_role)
-		rc = err_set(err, ERR_GONE, "there is no role %s in these configurations", asked.role);
+		rc = err_set(err, ERR_GONE, "there is no role %s in these configurations",
+			     asked.role);
 	if (rc == 0)
 		values_compare(&old, &new, print, &asked);
 	values_clear(&old);

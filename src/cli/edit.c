@@ -233,7 +233,8 @@ static int only_file(const struct fileset *files, char **out, struct err *err)
 	if (count == 1)
 		*out = text_copy(buf_text(&names));
 	else
-		(void)err_set(err, ERR_REFUSED, "the configuration is %zu files: say which one: %.300s", count,
+		(void)err_set(err, ERR_REFUSED,
+			      "the configuration is %zu files: say which one: %.300s", count,
 			      buf_text(&names));
 	buf_clear(&names);
 	return count == 1 ? 0 : -1;

@@ -1,4 +1,7 @@
-/* muster filter: git's clean filter for the authoring repository: a file in, the file with its secrets sealed out. */
+/*
+ * muster filter: git's clean filter for the authoring repository: a file in, the file with its
+ * secrets sealed out.
+ */
 #include "admin/authoring.h"
 #include "cli/cli.h"
 #include "control/sealing.h"
@@ -29,7 +32,8 @@ static int read_input(struct buf *out, struct err *err)
 	}
 }
 
-static int seal_input(struct cli *cli, const char *path, const struct buf *in, struct buf *out, struct err *err)
+static int seal_input(struct cli *cli, const char *path, const struct buf *in, struct buf *out,
+		      struct err *err)
 {
 	struct sealing_by by = {.ring = NULL};
 	struct authoring authoring = {.home = cli->home, .sealer = &by.sealer};
@@ -44,7 +48,8 @@ static int seal_input(struct cli *cli, const char *path, const struct buf *in, s
 	for (size_t i = 0; i < findings.count; i++)
 		(void)fprintf(stderr, "%s\n", findings.lines[i]); /* no one else to tell */
 	if (findings.count > 0)
-		(void)err_set(err, ERR_REFUSED, "%s: not added: it would put a secret in the clear into git", path);
+		(void)err_set(err, ERR_REFUSED,
+			      "%s: not added: it would put a secret in the clear into git", path);
 	findings_clear(&findings);
 	authoring_clear(&authoring);
 	repo_free(authoring.repo);
@@ -70,7 +75,8 @@ int cmd_filter(struct cli *cli, int argc, char **argv, struct err *err)
 		result = &in;
 	else if (rc == 0)
 		rc = seal_input(cli, argv[1], &in, &out, err);
-	if (rc == 0 && (fwrite(buf_text(result), 1, result->len, stdout) != result->len || fflush(stdout) != 0))
+	if (rc == 0 && (fwrite(buf_text(result), 1, result->len, stdout) != result->len ||
+			fflush(stdout) != 0))
 		rc = err_sys(err, "output");
 	seal_wipe(&in);
 	buf_clear(&out);

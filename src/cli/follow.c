@@ -168,7 +168,8 @@ static int follow(struct cli *cli, const json_t *publication, unsigned limit_ms,
 	if (rc < 0 || rc == CLI_TIMEOUT) {
 		rc = CLI_TIMEOUT;
 		print_nodes(publication, json_object_get(answer, "nodes"));
-		(void)err_set(err, ERR_RETRY, "not every node runs it within %u s", limit_ms / 1000);
+		(void)err_set(err, ERR_RETRY, "not every node runs it within %u s",
+			      limit_ms / 1000);
 	}
 	json_decref(answer);
 	ask_close(conversation);
@@ -176,7 +177,8 @@ static int follow(struct cli *cli, const json_t *publication, unsigned limit_ms,
 }
 
 /* By the daemon, which tells the nodes; without one in this process. */
-static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t **out, struct err *err)
+static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t **out,
+		   struct err *err)
 {
 	char hex[OID_HEX_SIZE];
 	int rc = cli_ask(cli, CONTROL_ADMIN,
@@ -189,11 +191,14 @@ static int publish(struct cli *cli, const struct oid *commit, bool wait, json_t 
 		return CLI_FAILED;
 	if (!wait)
 		return CLI_DONE;
-	(void)err_set(err, ERR_GONE, "published, but no daemon runs that would tell the nodes: start musterd --admin");
+	(void)err_set(
+		err, ERR_GONE,
+		"published, but no daemon runs that would tell the nodes: start musterd --admin");
 	return CLI_NO_DAEMON;
 }
 
-int follow_commit(struct cli *cli, const struct oid *commit, const struct follow_wish *wish, struct err *err)
+int follow_commit(struct cli *cli, const struct oid *commit, const struct follow_wish *wish,
+		  struct err *err)
 {
 	json_t *publication = NULL;
 	int rc = publish(cli, commit, wish->wait, &publication, err);

@@ -13,10 +13,12 @@ struct follow_wish {
 };
 
 /*
- * Publishes COMMIT: by the daemon, which tells the nodes, or without one in this process. Prints what came of it. With WAIT then
- * waits until every connected node of the roles that changed, but for held ones, runs its release, and prints who does; nodes that
- * are away or held are named. CLI_FAILED when it is refused or a node rejects it, CLI_TIMEOUT when the time is up.
+ * Publishes COMMIT: by the daemon, which tells the nodes, or without one in this process. Prints
+ * what came of it. With WAIT then waits until every connected node of the roles that changed, but
+ * for held ones, runs its release, and prints who does; nodes that are away or held are named.
+ * CLI_FAILED when it is refused or a node rejects it, CLI_TIMEOUT when the time is up.
  */
-int follow_commit(struct cli *cli, const struct oid *commit, const struct follow_wish *wish, struct err *err);
+int follow_commit(struct cli *cli, const struct oid *commit, const struct follow_wish *wish,
+		  struct err *err);
 
 #endif

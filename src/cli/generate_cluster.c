@@ -61,7 +61,8 @@ static int load_or_make(int dirfd, const char *file, struct identity **out, bool
 }
 
 /* The change of a file that no admin has. */
-static int change_file(int dirfd, const char *file, enum keys_change change, json_t **out, struct err *err)
+static int change_file(int dirfd, const char *file, enum keys_change change, json_t **out,
+		       struct err *err)
 {
 	struct keys_epoch epoch = {.fresh = true};
 	struct identity *identity = NULL;
@@ -84,10 +85,11 @@ static int change_file(int dirfd, const char *file, enum keys_change change, jso
 }
 
 /* -k FILE: relative to where the caller is. */
-static int identity_of_file(const struct generate_cluster *what, struct generated *out, struct identity **identity,
-			    struct err *err)
+static int identity_of_file(const struct generate_cluster *what, struct generated *out,
+			    struct identity **identity, struct err *err)
 {
-	const char *path = what->key_file, *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+	const char *path = what->key_file, *slash = strrchr(path, '/'),
+		   *file = slash ? slash + 1 : path;
 	char *folder = slash ? text_copy_n(path, (size_t)(slash - path) + 1) : text_copy(".");
 	int fd = -1, rc;
 
@@ -105,13 +107,18 @@ static int identity_of_file(const struct generate_cluster *what, struct generate
 	return rc;
 }
 
-/* A node's home has no identity of the cluster: one that is made there is of a cluster that nobody runs. */
+/*
+ * A node's home has no identity of the cluster: one that is made there is of a cluster that nobody
+ * runs.
+ */
 static int check_home(const struct home *home, struct err *err)
 {
-	if (faccessat(home->var_fd, ADMIN_KEY, F_OK, 0) == 0 || faccessat(home->var_fd, NODE_FOLDER, F_OK, 0) != 0)
+	if (faccessat(home->var_fd, ADMIN_KEY, F_OK, 0) == 0 ||
+	    faccessat(home->var_fd, NODE_FOLDER, F_OK, 0) != 0)
 		return 0;
 	return err_set(err, ERR_REFUSED,
-		       "%s is a node's, without a cluster.key: do this on the admin, or name the file with -k",
+		       "%s is a node's, without a cluster.key: do this on the admin, or name the "
+		       "file with -k",
 		       home->var);
 }
 
@@ -128,8 +135,8 @@ static uint16_t port_of_home(const struct home *home)
 	return port;
 }
 
-static int identity_of_home(struct home *home, const struct generate_cluster *what, struct generated *out,
-			    struct identity **identity, struct err *err)
+static int identity_of_home(struct home *home, const struct generate_cluster *what,
+			    struct generated *out, struct identity **identity, struct err *err)
 {
 	int rc = home_open(home, what->change == KEYS_NONE, err);
 
@@ -146,7 +153,8 @@ static int identity_of_home(struct home *home, const struct generate_cluster *wh
 	return rc;
 }
 
-int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out, struct err *err)
+int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out,
+		     struct err *err)
 {
 	struct cluster cluster = {.port = what->port};
 	struct identity *identity = NULL;
@@ -190,14 +198,20 @@ static void tell_rotated(const json_t *change)
 	const json_t *publication = json_object_get(change, "publication");
 	const char *commit = json_string_value(json_object_get(change, "commit"));
 
-	(void)fprintf(stderr, "Epoch %lld of the cluster key begins; epoch %lld is good until genclust --retire.\n",
+	(void)fprintf(stderr,
+		      "Epoch %lld of the cluster key begins; epoch %lld is good until genclust "
+		      "--retire.\n",
 		      (long long)json_integer_value(json_object_get(change, "epoch")),
 		      (long long)json_integer_value(json_object_get(change, "previous")));
 	if (commit)
-		(void)fprintf(stderr, "main has the new keystore in commit %.12s, and each role's nodes %s.\n", commit,
-			      json_is_true(json_object_get(publication, "refused"))
-				      ? "get theirs with the next publication that passes: main is refused now (muster check)"
-				      : "get theirs with their release");
+		(void)fprintf(
+			stderr,
+			"main has the new keystore in commit %.12s, and each role's nodes %s.\n",
+			commit,
+			json_is_true(json_object_get(publication, "refused"))
+				? "get theirs with the next publication that passes: main is "
+				  "refused now (muster check)"
+				: "get theirs with their release");
 }
 
 static void tell_retired(const json_t *change)
@@ -209,7 +223,9 @@ static void tell_retired(const json_t *change)
 	json_array_foreach(cut_off, i, name)
 		(void)fprintf(stderr, "cut off: %s\n", json_string_value(name));
 	if (json_array_size(cut_off) > 0)
-		(void)fputs("These did not come with the newest epoch yet: each needs a new cluster file.\n", stderr);
+		(void)fputs("These did not come with the newest epoch yet: each needs a new "
+			    "cluster file.\n",
+			    stderr);
 	(void)fprintf(stderr, "Epoch %lld of the cluster key has ended; %lld is good.\n",
 		      (long long)json_integer_value(json_object_get(change, "ended")),
 		      (long long)json_integer_value(json_object_get(change, "epoch")));

@@ -33,11 +33,13 @@ struct generated {
 bool generate_cluster_host_valid(const char *host);
 
 /*
- * Makes the change, if one is asked for, and then the cluster file. The private identity is made when it is not there, but not
- * for a change: GONE. With a key_file only that file changes; else the admin of HOME, which is resolved and not open, does it, and
- * commits the keystore of a new epoch. OUT is for generated_clear in any case.
+ * Makes the change, if one is asked for, and then the cluster file. The private identity is made
+ * when it is not there, but not for a change: GONE. With a key_file only that file changes; else
+ * the admin of HOME, which is resolved and not open, does it, and commits the keystore of a new
+ * epoch. OUT is for generated_clear in any case.
  */
-int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out, struct err *err);
+int generate_cluster(const struct generate_cluster *what, struct home *home, struct generated *out,
+		     struct err *err);
 void generated_clear(struct generated *generated);
 /* For people, on stderr: what came of a change. */
 void generated_tell(const struct generated *generated);

@@ -35,7 +35,8 @@ static bool is_short(const struct command *command)
 static const struct command *print_group(const struct command *c)
 {
 	for (; is_shown(c); c++) {
-		(void)printf("  %-*s %.*s", NAME_WIDTH, c->name, summary_width(c), c->summary); /* checked at the end */
+		(void)printf("  %-*s %.*s", NAME_WIDTH, c->name, summary_width(c),
+			     c->summary); /* checked at the end */
 		if (is_short(c) && is_shown(c + 1) && is_short(c + 1)) {
 			int used = 2 + NAME_WIDTH + 1 + summary_width(c);
 
@@ -52,8 +53,9 @@ int help_all(void)
 {
 	const struct command *c = commands;
 
-	(void)puts("usage: muster [--home DIR] COMMAND [ARGUMENTS]\n"
-		   "       muster COMMAND --help, muster --version"); /* checked below, as all of it */
+	(void)puts(
+		"usage: muster [--home DIR] COMMAND [ARGUMENTS]\n"
+		"       muster COMMAND --help, muster --version"); /* checked below, as all of it */
 	while (c->name) {
 		if (is_heading(c))
 			(void)printf("%s:\n", c->summary);
@@ -93,9 +95,11 @@ int help_command(const struct command *command)
 {
 	const char *rest = command->summary ? strchr(command->summary, '\n') : NULL;
 
-	print_arguments(command->arguments, printf("usage: muster %s", command->name)); /* checked below */
+	print_arguments(command->arguments,
+			printf("usage: muster %s", command->name)); /* checked below */
 	if (command->summary)
-		(void)printf("%.*s\n%s", summary_width(command), command->summary, rest ? rest + 1 : "");
+		(void)printf("%.*s\n%s", summary_width(command), command->summary,
+			     rest ? rest + 1 : "");
 	else
 		(void)puts("git calls this");
 	(void)puts("\nsee muster(1)");

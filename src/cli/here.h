@@ -1,4 +1,6 @@
-/* muster rollback --here and resume --here: what a node's daemon is asked. Each gives an exit code. */
+/*
+ * muster rollback --here and resume --here: what a node's daemon is asked. Each gives an exit code.
+ */
 #ifndef MUSTER_CLI_HERE_H
 #define MUSTER_CLI_HERE_H
 

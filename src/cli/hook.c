@@ -28,10 +28,15 @@ static int verdict(struct hook *hook, const char *what, struct err *err)
 
 	for (size_t i = 0; i < count; i++)
 		(void)fprintf(stderr, "%s\n", hook->findings.lines[i]); /* no one else to tell */
-	return count ? err_set(err, ERR_REFUSED, "%zu finding%s: %s", count, count == 1 ? "" : "s", what) : 0;
+	return count ? err_set(err, ERR_REFUSED, "%zu finding%s: %s", count, count == 1 ? "" : "s",
+			       what)
+		     : 0;
 }
 
-/* What a publication would say, but for what a message may allow, which is not there yet. Whoever may not read the keys leaves that to the publication. */
+/*
+ * What a publication would say, but for what a message may allow, which is not there yet. Whoever
+ * may not read the keys leaves that to the publication.
+ */
 static int try_files(struct hook *hook, struct fileset *files, struct err *err)
 {
 	struct identity *identity = NULL;
@@ -72,7 +77,8 @@ static bool on_main(struct hook *hook)
 {
 	char *head = text_format("%sHEAD", repo_path(hook->repo)), line[64] = "";
 	FILE *file = fopen(head, "re");
-	bool is = file && fgets(line, sizeof(line), file) && strcmp(line, "ref: " ADMIN_MAIN "\n") == 0;
+	bool is = file && fgets(line, sizeof(line), file) &&
+		  strcmp(line, "ref: " ADMIN_MAIN "\n") == 0;
 
 	if (file)
 		(void)fclose(file); /* only read */
@@ -109,11 +115,14 @@ static int settle_file(struct hook *hook, struct authoring *authoring, const str
 	    (committed->size == work->size && memcmp(committed->data, work->data, work->size) == 0))
 		return 0;
 	buf_init(&sealed, LIMIT_XML_SIZE);
-	if (authoring_seal_file(authoring, work->path, work->data, work->size, &sealed, &none, err) == 0 &&
-	    sealed.len == committed->size && memcmp(sealed.data, committed->data, sealed.len) == 0) {
+	if (authoring_seal_file(authoring, work->path, work->data, work->size, &sealed, &none,
+				err) == 0 &&
+	    sealed.len == committed->size &&
+	    memcmp(sealed.data, committed->data, sealed.len) == 0) {
 		rc = authoring_write(hook->cli->home, head, work->path, err);
 		if (rc == 0) /* git goes by the size alone */
-			rc = blobs_settle(hook->repo, work->path, committed->data, committed->size, err);
+			rc = blobs_settle(hook->repo, work->path, committed->data, committed->size,
+					  err);
 	}
 	findings_clear(&none);
 	buf_clear(&sealed);
@@ -124,7 +133,8 @@ static int settle(struct hook *hook, struct err *err)
 {
 	struct fileset head = {.count = 0}, work = {.count = 0};
 	struct sealing_by by = {.ring = NULL};
-	struct authoring authoring = {.home = hook->cli->home, .sealer = &by.sealer, .repo = hook->repo};
+	struct authoring authoring = {
+		.home = hook->cli->home, .sealer = &by.sealer, .repo = hook->repo};
 	struct oid commit;
 	int rc = sealing_open(&by, hook->cli->home, err);
 

@@ -6,8 +6,9 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static const struct option options[] = {
-	{"host", required_argument, NULL, 'h'}, {"port", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"host", required_argument, NULL, 'h'},
+					{"port", required_argument, NULL, 'p'},
+					{NULL, 0, NULL, 0}};
 
 static int make(struct cli *cli, const struct setup_options *what, struct err *err)
 {
@@ -29,8 +30,10 @@ static int make(struct cli *cli, const struct setup_options *what, struct err *e
 		     "first commit    %.12s\n"
 		     "edit and commit %s/" ADMIN_SOURCE "\n"
 		     "private key     %s/" ADMIN_KEY " (keep a copy in a safe place)\n"
-		     "secret          %s/" SECRET_FILE ", unless another was given (keep a copy too)\n"
-		     "next            musterd --admin, and for the nodes genclust -c HOST and muster secret role-key ROLE\n",
+		     "secret          %s/" SECRET_FILE
+		     ", unless another was given (keep a copy too)\n"
+		     "next            musterd --admin, and for the nodes genclust -c HOST and "
+		     "muster secret role-key ROLE\n",
 		     cli->home->var, oid_hex(&first, hex), cli->home->var, cli->home->var,
 		     cli->home->etc); /* checked at exit */
 	return CLI_DONE;

@@ -12,8 +12,9 @@
 /* What the daemon tells of its secrets, with their ids in SCOPE; an exit code. */
 static int ask_ids(struct cli *cli, const char *scope, json_t **out, struct err *err)
 {
-	return cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s, s:[s]}", "do", "secret-ids", "scopes", scope),
-		       WAIT_CONTROL, out, err);
+	return cli_ask(cli, CONTROL_ADMIN,
+		       json_pack("{s:s, s:[s]}", "do", "secret-ids", "scopes", scope), WAIT_CONTROL,
+		       out, err);
 }
 
 /* A failure where nothing can be read here: the sentence says what to do. */
@@ -21,8 +22,10 @@ static int nowhere(int rc, struct err *err)
 {
 	if (rc == CLI_NO_DAEMON)
 		(void)err_set(err, ERR_GONE,
-			      "no configuration secret can be read here, and no daemon runs that may have one: "
-			      "start musterd --admin, or give this command the secret (MUSTER_CONFIG_SECRET_FILE)");
+			      "no configuration secret can be read here, and no daemon runs that "
+			      "may have one: "
+			      "start musterd --admin, or give this command the secret "
+			      "(MUSTER_CONFIG_SECRET_FILE)");
 	return rc;
 }
 
@@ -40,7 +43,8 @@ static int open_remote(struct keys *keys, struct err *err)
 		rc = CLI_FAILED;
 	} else if (json_array_size(ids) == 0) {
 		(void)err_set(err, ERR_GONE,
-			      "neither this command nor the daemon has a configuration secret: put one into "
+			      "neither this command nor the daemon has a configuration secret: put "
+			      "one into "
 			      "etc/secret");
 		rc = CLI_FAILED;
 	} else {
@@ -87,8 +91,9 @@ static const json_t *ids_of(struct keys *keys, const char *scope)
 	if (ids)
 		return ids;
 	if (ask_ids(keys->cli, scope, &answer, &none) == CLI_DONE)
-		(void)json_object_set(keys->ids, scope,
-				      json_object_get(json_object_get(answer, "ids"), scope)); /* NULL is fine */
+		(void)json_object_set(
+			keys->ids, scope,
+			json_object_get(json_object_get(answer, "ids"), scope)); /* NULL is fine */
 	json_decref(answer);
 	return json_object_get(keys->ids, scope);
 }
@@ -122,8 +127,9 @@ int keys_put_role(struct keys *keys, const char *role, struct buf *out, struct e
 
 	if (keys->ring)
 		return keyring_put_role(keys->ring, role, out, err);
-	if (cli_ask(keys->cli, CONTROL_ADMIN, json_pack("{s:s, s:s}", "do", "role-key", "role", role), WAIT_CONTROL,
-		    &answer, err) != CLI_DONE)
+	if (cli_ask(keys->cli, CONTROL_ADMIN,
+		    json_pack("{s:s, s:s}", "do", "role-key", "role", role), WAIT_CONTROL, &answer,
+		    err) != CLI_DONE)
 		return -1;
 	text = cli_string(answer, "key");
 	if (text)
@@ -137,10 +143,14 @@ int keys_put_role(struct keys *keys, const char *role, struct buf *out, struct e
 static int elsewhere(const char *source, bool of_daemon, struct err *err)
 {
 	return err_set(err, ERR_REFUSED,
-		       "the configuration secret comes from %s%s, and is changed there, not in etc/secret: append a "
-		       "comma and 64 new hex digits (openssl rand -hex 32)%s, give the nodes what muster secret role-key "
-		       "ROLE prints then, at last put the new digits first%s and run muster secret promote",
-		       source, of_daemon ? " of the daemon" : "", of_daemon ? ", start the daemon again" : "",
+		       "the configuration secret comes from %s%s, and is changed there, not in "
+		       "etc/secret: append a "
+		       "comma and 64 new hex digits (openssl rand -hex 32)%s, give the nodes what "
+		       "muster secret role-key "
+		       "ROLE prints then, at last put the new digits first%s and run muster secret "
+		       "promote",
+		       source, of_daemon ? " of the daemon" : "",
+		       of_daemon ? ", start the daemon again" : "",
 		       of_daemon ? ", start it again" : "");
 }
 
@@ -154,10 +164,12 @@ int keys_may_write(struct keys *keys, struct err *err)
 	if (keys->ring && !keys->is_file)
 		return elsewhere(keys->source, false, err);
 	if (ask_ids(keys->cli, SCOPE_CONFIG, &answer, &none) == CLI_DONE &&
-	    json_unpack(answer, "{s:s, s:b}", "source", &source, "file", &is_file) == 0 && !is_file && *source)
+	    json_unpack(answer, "{s:s, s:b}", "source", &source, "file", &is_file) == 0 &&
+	    !is_file && *source)
 		rc = elsewhere(source, true, err);
 	else if (!keys->ring)
-		rc = err_set(err, ERR_DENIED, "%s: only the daemon may read it: run this as a user who may",
+		rc = err_set(err, ERR_DENIED,
+			     "%s: only the daemon may read it: run this as a user who may",
 			     keys->source);
 	json_decref(answer);
 	return rc;

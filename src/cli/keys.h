@@ -1,7 +1,7 @@
 /*
- * The configuration secrets of an admin home as its commands see them: read here, or, where only the
- * daemon has them (its environment, a credential, a file that this user may not read), told of by
- * the daemon.
+ * The configuration secrets of an admin home as its commands see them: read here, or, where only
+ * the daemon has them (its environment, a credential, a file that this user may not read), told of
+ * by the daemon.
  */
 #ifndef MUSTER_CLI_KEYS_H
 #define MUSTER_CLI_KEYS_H

@@ -46,7 +46,8 @@ int cmd_log(struct cli *cli, int argc, char **argv, struct err *err)
 	}
 	if (optind < argc)
 		return cli_usage(err, "log takes no \"%s\"", argv[optind]);
-	rc = cli_ask(cli, CONTROL_NODE, json_pack("{s:s}", "do", "log"), WAIT_CONTROL, &answer, err);
+	rc = cli_ask(cli, CONTROL_NODE, json_pack("{s:s}", "do", "log"), WAIT_CONTROL, &answer,
+		     err);
 	if (rc != CLI_DONE)
 		return rc;
 	log = json_object_get(answer, "log");
@@ -54,8 +55,8 @@ int cmd_log(struct cli *cli, int argc, char **argv, struct err *err)
 	if (json) {
 		rc = cli_print_json(log, err);
 	} else {
-		(void)printf("%-8s  %-40s  %-40s  %-20s  %-8s  %s\n", "SEQUENCE", "RELEASE", "SOURCE", "ACTIVATED",
-			     "VERDICT", "REASON"); /* checked at exit */
+		(void)printf("%-8s  %-40s  %-40s  %-20s  %-8s  %s\n", "SEQUENCE", "RELEASE",
+			     "SOURCE", "ACTIVATED", "VERDICT", "REASON"); /* checked at exit */
 		json_array_foreach(log, i, row)
 			print_row(row);
 	}

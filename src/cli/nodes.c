@@ -26,13 +26,18 @@ static const char *held_word(const json_t *held)
 	return strcmp(cli_string(held, "by"), "node") == 0 ? "by itself" : "by the admin";
 }
 
-/* Why it does not run the newest: that there is none here for it, then a hold, then what it rejected. */
+/*
+ * Why it does not run the newest: that there is none here for it, then a hold, then what it
+ * rejected.
+ */
 static const char *reason_of(const json_t *node)
 {
-	const json_t *held = json_object_get(node, "held"), *rejected = json_object_get(node, "rejected");
+	const json_t *held = json_object_get(node, "held"),
+		     *rejected = json_object_get(node, "rejected");
 
 	if (json_is_true(json_object_get(node, "ahead")))
-		return "has a release that this admin does not: muster restore --from its replica or a mirror";
+		return "has a release that this admin does not: muster restore --from its replica "
+		       "or a mirror";
 	return json_is_object(held) ? cli_string(held, "reason") : cli_string(rejected, "reason");
 }
 
@@ -53,10 +58,13 @@ static void print_node(const json_t *node)
 	(void)snprintf(behind, sizeof(behind), "%lld",
 		       (long long)json_integer_value(json_object_get(node, "behind"))); /* fits */
 	if (cli_string(node, "transactionId"))
-		(void)snprintf(release, sizeof(release), "%.12s", cli_string(node, "transactionId")); /* fits */
+		(void)snprintf(release, sizeof(release), "%.12s",
+			       cli_string(node, "transactionId")); /* fits */
 	cli_field(cli_string(node, "name"), 20);
 	cli_field(cli_string(node, "role"), 16);
-	cli_field(json_is_true(json_object_get(node, "connected")) ? cli_string(node, "nodeState") : "away", 8);
+	cli_field(json_is_true(json_object_get(node, "connected")) ? cli_string(node, "nodeState")
+								   : "away",
+		  8);
 	cli_field(member_word(node), 8);
 	cli_field(release, 12);
 	cli_field(behind, 6);
@@ -70,8 +78,9 @@ static void print_table(const json_t *nodes)
 	size_t i;
 	json_t *node;
 
-	(void)printf("%-20s  %-16s  %-8s  %-8s  %-12s  %-6s  %-20s  %-12s  %s\n", "NAME", "ROLE", "STATE", "MEMBER",
-		     "RELEASE", "BEHIND", "LAST CONTACT", "HELD", "REASON"); /* checked at exit */
+	(void)printf("%-20s  %-16s  %-8s  %-8s  %-12s  %-6s  %-20s  %-12s  %s\n", "NAME", "ROLE",
+		     "STATE", "MEMBER", "RELEASE", "BEHIND", "LAST CONTACT", "HELD",
+		     "REASON"); /* checked at exit */
 	json_array_foreach(nodes, i, node)
 		print_node(node);
 }
@@ -88,15 +97,17 @@ static void print_waiting(const json_t *nodes)
 
 		if (json_is_object(claim)) /* checked at exit, as what follows is */
 			(void)printf("\n%s is wanted by another: role %s, key %s\n"
-				     "  muster nodes approve %s --key %s   lets that one have the name\n",
-				     name, cli_string(claim, "role"), cli_string(claim, "key"), name,
-				     cli_string(claim, "key"));
+				     "  muster nodes approve %s --key %s   lets that one have the "
+				     "name\n",
+				     name, cli_string(claim, "role"), cli_string(claim, "key"),
+				     name, cli_string(claim, "key"));
 		else if (strcmp(member_word(node), "waits") == 0)
-			(void)printf("\n%s waits for approval: role %s, key %s%s\n"
-				     "  muster nodes approve %s --key %s   gives it what its role has\n",
-				     name, cli_string(node, "role"), cli_string(node, "key"),
-				     json_is_true(json_object_get(node, "connected")) ? "" : " (away)", name,
-				     cli_string(node, "key"));
+			(void)printf(
+				"\n%s waits for approval: role %s, key %s%s\n"
+				"  muster nodes approve %s --key %s   gives it what its role has\n",
+				name, cli_string(node, "role"), cli_string(node, "key"),
+				json_is_true(json_object_get(node, "connected")) ? "" : " (away)",
+				name, cli_string(node, "key"));
 	}
 }
 
@@ -107,9 +118,9 @@ static void print_revoked(const json_t *revoked)
 
 	if (json_array_size(revoked))
 		(void)printf("\nrevoked keys, which are refused for good:\n"); /* checked at exit */
-	json_array_foreach(revoked, i, key)
-		(void)printf("  %s  of %s, role %s, since %s\n", cli_string(key, "key"), cli_string(key, "name"),
-			     cli_string(key, "role"), cli_string(key, "at")); /* ditto */
+	json_array_foreach(revoked, i, key)(void) printf(
+		"  %s  of %s, role %s, since %s\n", cli_string(key, "key"), cli_string(key, "name"),
+		cli_string(key, "role"), cli_string(key, "at")); /* ditto */
 }
 
 static int print(const json_t *answer, bool json, struct err *err)
@@ -140,14 +151,16 @@ static int watch(struct cli *cli, bool json, struct err *err)
 		if (ask(conversation, request, WAIT_CONTROL, &answer, err) != 0) {
 			if (err->code == ERR_GONE)
 				break;
-			ask_close(conversation); /* nothing changed for a while: a fresh conversation */
+			/* nothing changed for a while: a fresh conversation */
+			ask_close(conversation);
 			if (ask_open(cli->home, CONTROL_ADMIN, &conversation, err) != 0)
 				return CLI_NO_DAEMON;
 			continue;
 		}
 		version = json_integer_value(json_object_get(answer, "version"));
 		if (!json && isatty(STDOUT_FILENO))
-			(void)fputs("\033[H\033[2J", stdout); /* a fresh screen; checked with what follows */
+			/* a fresh screen; checked with what follows */
+			(void)fputs("\033[H\033[2J", stdout);
 		rc = print(answer, json, err);
 		json_decref(answer);
 	}
@@ -162,10 +175,13 @@ static void print_approved(const json_t *answer)
 	const char *node = cli_string(answer, "node");
 
 	if (!json_is_true(json_object_get(answer, "changed")))
-		(void)printf("%s is approved already", node); /* checked at exit, as what follows is */
+		/* checked at exit, as what follows is */
+		(void)printf("%s is approved already", node);
 	else
 		(void)printf("%s is approved%s", node,
-			     json_is_true(json_object_get(answer, "replaced")) ? ", in the place of who had the name" : "");
+			     json_is_true(json_object_get(answer, "replaced"))
+				     ? ", in the place of who had the name"
+				     : "");
 	(void)printf(": role %s, key %s\n", cli_string(answer, "role"), cli_string(answer, "key"));
 }
 
@@ -176,18 +192,23 @@ static void print_revoked_node(const json_t *answer)
 	size_t i;
 	json_t *join;
 
-	(void)printf("%s is revoked: its key %s is refused for good\n", node, cli_string(answer, "key")); /* ditto */
+	(void)printf("%s is revoked: its key %s is refused for good\n", node,
+		     cli_string(answer, "key")); /* ditto */
 	json_array_foreach(json_object_get(answer, "joinKeys"), i, join) {
 		const char *of = cli_string(join, "role");
-		char *text = strcmp(of, "*") == 0 ? text_copy("any role")
-						  : text_format("role %s", *of ? of : "(one it had before)");
+		char *text = strcmp(of, "*") == 0
+				     ? text_copy("any role")
+				     : text_format("role %s", *of ? of : "(one it had before)");
 
-		(void)printf("it knows the join key of epoch %lld for %s: whoever comes with that and is not known "
+		(void)printf("it knows the join key of epoch %lld for %s: whoever comes with that "
+			     "and is not known "
 			     "waits for approval\n",
-			     (long long)json_integer_value(json_object_get(join, "epoch")), text); /* ditto */
+			     (long long)json_integer_value(json_object_get(join, "epoch")),
+			     text); /* ditto */
 		free(text);
 	}
-	(void)printf("to be rotated: the join key (genclust --rotate, and --retire when all nodes have it), and what opens the "
+	(void)printf("to be rotated: the join key (genclust --rotate, and --retire when all nodes "
+		     "have it), and what opens the "
 		     "secrets of role %s (muster secret rotate)\n",
 		     role); /* ditto */
 }
@@ -216,7 +237,8 @@ static int change(struct cli *cli, char **args, int count, const char *key, stru
 		return cli_usage(err, "nodes takes no \"%s\"", args[0]);
 	if (count != 2 || !*args[1])
 		return cli_usage(err, "nodes %s takes the name of one node", args[0]);
-	request = json_pack("{s:s, s:s, s:s, s:s*}", "do", "member", "act", args[0], "node", args[1], "key", key);
+	request = json_pack("{s:s, s:s, s:s, s:s*}", "do", "member", "act", args[0], "node",
+			    args[1], "key", key);
 	if (!request)
 		return cli_usage(err, "a node's name and key are text in UTF-8");
 	rc = cli_ask(cli, CONTROL_ADMIN, request, WAIT_PUBLISH, &answer, err);
@@ -249,7 +271,8 @@ int cmd_nodes(struct cli *cli, int argc, char **argv, struct err *err)
 		return cli_usage(err, "--key goes with approve, revoke or forget");
 	if (watching)
 		return watch(cli, json, err);
-	rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "nodes"), WAIT_CONTROL, &answer, err);
+	rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "nodes"), WAIT_CONTROL, &answer,
+		     err);
 	if (rc == CLI_DONE)
 		rc = print(answer, json, err);
 	json_decref(answer);

@@ -35,7 +35,8 @@ int cmd_publish(struct cli *cli, int argc, char **argv, struct err *err)
 	}
 	if (argc - optind > 1)
 		return cli_usage(err, "publish takes one revision");
-	if (cli_open_admin(cli, err) != 0 || (argv[optind] && resolve(cli, argv[optind], &commit, err) != 0) ||
+	if (cli_open_admin(cli, err) != 0 ||
+	    (argv[optind] && resolve(cli, argv[optind], &commit, err) != 0) ||
 	    cli_publish_here(cli, argv[optind] ? &commit : NULL, &publication, err) != 0)
 		return CLI_FAILED;
 	rc = cli_verdict(publication, err);

@@ -12,9 +12,11 @@ static int print(const json_t *answer, struct err *err)
 {
 	const json_t *publication = json_object_get(answer, "publication");
 
-	(void)printf("new release key  %s\n", cli_string(answer, "key")); /* checked at exit, as what follows */
+	/* checked at exit, as what follows */
+	(void)printf("new release key  %s\n", cli_string(answer, "key"));
 	if (cli_verdict(publication, err) != CLI_DONE) {
-		(void)err_prefix(err, "the key is made, and counts with the next publication that passes");
+		(void)err_prefix(
+			err, "the key is made, and counts with the next publication that passes");
 		return CLI_FAILED;
 	}
 	cli_print_roles(publication);
@@ -36,7 +38,9 @@ static int print_json(const json_t *answer, struct err *err)
 	int rc = cli_print_json(answer, err);
 
 	if (rc == CLI_DONE && !json_is_true(json_object_get(answer, "done"))) {
-		(void)err_set(err, ERR_RETRY, "the old key is not retired yet: mend what is refused, and run this once more");
+		(void)err_set(err, ERR_RETRY,
+			      "the old key is not retired yet: mend what is refused, and run this "
+			      "once more");
 		rc = CLI_FAILED;
 	}
 	return rc;
@@ -55,7 +59,8 @@ int cmd_release_key(struct cli *cli, int argc, char **argv, struct err *err)
 	}
 	if (argc - optind != 1 || strcmp(argv[optind], "rotate") != 0)
 		return cli_usage(err, "release-key takes rotate");
-	if (cli_open_admin(cli, err) != 0 || cluster_keys_change(cli->home, KEYS_ROTATE_RELEASE, &answer, err) != 0)
+	if (cli_open_admin(cli, err) != 0 ||
+	    cluster_keys_change(cli->home, KEYS_ROTATE_RELEASE, &answer, err) != 0)
 		return CLI_FAILED;
 	rc = json ? print_json(answer, err) : print(answer, err);
 	json_decref(answer);

@@ -16,7 +16,8 @@ static int print(struct cli *cli, const struct generate_cluster *what, struct er
 	if (rc == 0 && fwrite(buf_text(&out.text), 1, out.text.len, stdout) != out.text.len)
 		rc = err_sys(err, "output");
 	if (rc == 0)
-		(void)fprintf(stderr, "the private identity lies in %s: the admin needs it, nobody else\n",
+		(void)fprintf(stderr,
+			      "the private identity lies in %s: the admin needs it, nobody else\n",
 			      out.key_path); /* there is no one to tell if it fails */
 	generated_clear(&out);
 	return rc == 0 ? CLI_DONE : CLI_FAILED;
@@ -30,7 +31,8 @@ int cmd_request(struct cli *cli, int argc, char **argv, struct err *err)
 
 	for (i = 0; i < PATH_LENGTH; i++)
 		if (i + 1 >= argc || strcmp(argv[i + 1], path[i]) != 0)
-			return cli_usage(err, "request environments environment generate-cluster host HOST [port PORT]");
+			return cli_usage(err, "request environments environment generate-cluster "
+					      "host HOST [port PORT]");
 	for (i++; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "host") == 0 && !what.host) {
 			what.host = argv[i + 1];

@@ -1,4 +1,7 @@
-/* muster restore: an admin that came back from an older copy continues from a node's replica or a mirror. */
+/*
+ * muster restore: an admin that came back from an older copy continues from a node's replica or a
+ * mirror.
+ */
 #include "admin/audit.h"
 #include "admin/restore.h"
 #include "admin/setup.h"
@@ -9,8 +12,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const struct option options[] = {
-	{"from", required_argument, NULL, 'f'}, {"role", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+					{"role", required_argument, NULL, 'r'},
+					{NULL, 0, NULL, 0}};
 
 static void print_role(const struct restored_role *role)
 {
@@ -18,19 +22,23 @@ static void print_role(const struct restored_role *role)
 
 	(void)oid_hex(&role->release, hex); /* what is printed here is checked at exit */
 	if (role->has_before && oid_equal(&role->before, &role->release)) {
-		(void)printf("%s  release %.12s  sequence %llu  nothing newer there\n", role->name, hex,
-			     (unsigned long long)role->sequence);
+		(void)printf("%s  release %.12s  sequence %llu  nothing newer there\n", role->name,
+			     hex, (unsigned long long)role->sequence);
 		return;
 	}
 	(void)printf("%s  release %.12s  sequence %llu  was %llu\n", role->name, hex,
 		     (unsigned long long)role->sequence, (unsigned long long)role->sequence_before);
 	if (role->source_lost)
 		(void)fprintf(stderr,
-			      "muster: the newest release of role %s was made from commit %.12s, which main does not "
-			      "have: main is older, and the next publication gives the nodes what main holds. Bring "
-			      "the missing commits back before you start the daemon (git pull from a clone); what "
+			      "muster: the newest release of role %s was made from commit %.12s, "
+			      "which main does not "
+			      "have: main is older, and the next publication gives the nodes what "
+			      "main holds. Bring "
+			      "the missing commits back before you start the daemon (git pull from "
+			      "a clone); what "
 			      "was released is in git -C %s show %s:config.xml\n",
-			      role->name, oid_hex(&role->source, source), "var/" ADMIN_RELEASES, role->name); /* ditto */
+			      role->name, oid_hex(&role->source, source), "var/" ADMIN_RELEASES,
+			      role->name); /* ditto */
 }
 
 static int restore_locked(struct cli *cli, const char *from, const char *role, struct err *err)

@@ -1,4 +1,7 @@
-/* muster rollback and muster resume: back to what was, and on again: the whole cluster, or one node. */
+/*
+ * muster rollback and muster resume: back to what was, and on again: the whole cluster, or one
+ * node.
+ */
 #include "admin/pinning.h"
 #include "admin/pins.h"
 #include "admin/scan.h"
@@ -65,8 +68,12 @@ static int subject_of(struct repo *repo, const struct oid *commit, char **out, s
 	return 0;
 }
 
-/* What the commit is to say; a new string. The publication would refuse some of it, but only once it is committed. */
-static int make_message(struct repo *repo, const char *asked, const struct oid *to, char **out, struct err *err)
+/*
+ * What the commit is to say; a new string. The publication would refuse some of it, but only once
+ * it is committed.
+ */
+static int make_message(struct repo *repo, const char *asked, const struct oid *to, char **out,
+			struct err *err)
 {
 	char hex[OID_HEX_SIZE], *subject = NULL, *message;
 	int rc;
@@ -74,7 +81,8 @@ static int make_message(struct repo *repo, const char *asked, const struct oid *
 	if (!asked && subject_of(repo, to, &subject, err) != 0)
 		return -1;
 	message = asked ? text_format("%s\n\n" TRAILER "\n", asked)
-			: text_format("roll back to %.12s: %s\n\n" TRAILER "\n", oid_hex(to, hex), subject);
+			: text_format("roll back to %.12s: %s\n\n" TRAILER "\n", oid_hex(to, hex),
+				      subject);
 	free(subject);
 	rc = release_message_check(message, err);
 	if (rc == 0)
@@ -104,9 +112,11 @@ static int check_files(struct cli *cli, struct repo *repo, const struct oid *to,
 	}
 	if (rc == 0 && trial.findings.count > 0) {
 		print_findings(&trial.findings);
-		rc = err_set(err, ERR_REFUSED, "%zu finding%s: that revision cannot be published any more, and nothing "
-			     "was changed",
-			     trial.findings.count, trial.findings.count == 1 ? "" : "s");
+		rc = err_set(
+			err, ERR_REFUSED,
+			"%zu finding%s: that revision cannot be published any more, and nothing "
+			"was changed",
+			trial.findings.count, trial.findings.count == 1 ? "" : "s");
 	}
 	trial_clear(&trial);
 	fileset_clear(&files);
@@ -114,8 +124,8 @@ static int check_files(struct cli *cli, struct repo *repo, const struct oid *to,
 	return rc;
 }
 
-static int commit_files(struct repo *repo, const char *message, const struct oid *files_of, bool *changed,
-			struct oid *out, struct err *err)
+static int commit_files(struct repo *repo, const char *message, const struct oid *files_of,
+			bool *changed, struct oid *out, struct err *err)
 {
 	struct source_person who = {0};
 	const struct source_commit what = {.who = &who, .message = message, .branch = ADMIN_MAIN};
@@ -171,7 +181,8 @@ static int whole_cluster(struct cli *cli, const struct asked *asked, struct err 
 	if (rc != 0)
 		return CLI_FAILED;
 	if (!changed) {
-		(void)puts("nothing to roll back: main holds just these files"); /* checked at exit */
+		(void)puts(
+			"nothing to roll back: main holds just these files"); /* checked at exit */
 		return CLI_DONE;
 	}
 	(void)printf("commit %.12s\n", oid_hex(&commit, hex)); /* checked at exit */
@@ -235,7 +246,8 @@ static int pin_locked(struct cli *cli, struct pinning_wish *wish, json_t **out, 
 /* Without a daemon: in this process, under the home's lock. */
 static int pin_here(struct cli *cli, const struct asked *asked, json_t **out, struct err *err)
 {
-	struct pinning_wish wish = {.node = asked->node, .rev = asked->rev, .reason = asked->reason};
+	struct pinning_wish wish = {
+		.node = asked->node, .rev = asked->rev, .reason = asked->reason};
 	int rc;
 
 	if (cli_open_admin(cli, err) != 0)
@@ -265,19 +277,21 @@ static void print_pin(const json_t *answer, bool by_daemon)
 	else if (!is_true(answer, "connected"))
 		when = ", when it is back";
 	if (is_true(answer, "held"))
-		(void)printf("%s is held at release %.12s%s\n", node, cli_string(answer, "release"), when); /* ditto */
+		(void)printf("%s is held at release %.12s%s\n", node, cli_string(answer, "release"),
+			     when); /* ditto */
 	else
 		(void)printf("%s follows its role again%s\n", node, when); /* ditto */
 	if (is_true(answer, "heldHere"))
-		(void)printf("%s has a hold of its own, which counts first: muster resume --here there ends it\n",
+		(void)printf("%s has a hold of its own, which counts first: muster resume --here "
+			     "there ends it\n",
 			     node); /* ditto */
 }
 
 /* To ASKED's revision, or without one to what its role has. */
 static int one_node(struct cli *cli, const struct asked *asked, struct err *err)
 {
-	json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "do", "pin", "node", asked->node, "rev", asked->rev,
-				    "reason", asked->reason);
+	json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "do", "pin", "node", asked->node,
+				    "rev", asked->rev, "reason", asked->reason);
 	json_t *answer = NULL;
 	bool by_daemon = true;
 	int rc;
@@ -314,11 +328,13 @@ static const struct option resume_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int parse(int argc, char **argv, const struct option *options, struct asked *asked, struct err *err)
+static int parse(int argc, char **argv, const struct option *options, struct asked *asked,
+		 struct err *err)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, options == rollback_options ? "m:" : "", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, options == rollback_options ? "m:" : "", options,
+				     NULL)) != -1) {
 		if (option == 'm' && !asked->message)
 			asked->message = optarg;
 		else if (option == OPTION_NODE && !asked->node)
@@ -331,7 +347,8 @@ static int parse(int argc, char **argv, const struct option *options, struct ask
 			asked->follow.wait = true;
 		else
 			return cli_wrong_option(option, argv, err);
-		if (option == OPTION_WAIT && optarg && cli_seconds(optarg, &asked->follow.wait_ms) != 0)
+		if (option == OPTION_WAIT && optarg &&
+		    cli_seconds(optarg, &asked->follow.wait_ms) != 0)
 			return cli_usage(err, "\"%s\" is no number of seconds", optarg);
 	}
 	if (asked->here && asked->node)
@@ -352,11 +369,13 @@ int cmd_rollback(struct cli *cli, int argc, char **argv, struct err *err)
 	if (one && (asked.message || asked.follow.wait))
 		return cli_usage(err, "-m and --wait go with a rollback of the whole cluster");
 	if (!one && asked.reason)
-		return cli_usage(err, "--reason goes with --node and --here; the whole cluster's is the message, -m");
+		return cli_usage(err, "--reason goes with --node and --here; the whole cluster's "
+				      "is the message, -m");
 	asked.rev = argv[optind];
 	if (asked.node)
 		return one_node(cli, &asked, err);
-	return asked.here ? rollback_here(cli, asked.rev, asked.reason, err) : whole_cluster(cli, &asked, err);
+	return asked.here ? rollback_here(cli, asked.rev, asked.reason, err)
+			  : whole_cluster(cli, &asked, err);
 }
 
 int cmd_resume(struct cli *cli, int argc, char **argv, struct err *err)

@@ -1,4 +1,7 @@
-/* muster secret: the configuration secret: its rotation, the keys of roles, and what is sealed with it. */
+/*
+ * muster secret: the configuration secret: its rotation, the keys of roles, and what is sealed with
+ * it.
+ */
 #include "admin/authoring.h"
 #include "admin/rotation.h"
 #include "cli/cli.h"
@@ -57,14 +60,16 @@ static size_t print_lacking(const json_t *nodes, struct keys *keys, const char *
 
 	json_array_foreach(nodes, i, node) {
 		/* one that is not approved has nothing that it could need it for */
-		if (node_holds(node, keys, index) || !json_is_true(json_object_get(node, "approved")))
+		if (node_holds(node, keys, index) ||
+		    !json_is_true(json_object_get(node, "approved")))
 			continue;
 		if (lacking++ == 0)
 			(void)puts("these nodes do not hold it yet:"); /* checked at exit */
 		(void)fputs("  ", stdout);			       /* ditto */
 		cli_field(cli_string(node, "name"), 20);
 		cli_field(cli_string(node, "role"), 16);
-		cli_field(json_is_true(json_object_get(node, "connected")) ? "connected" : "away", 0);
+		cli_field(json_is_true(json_object_get(node, "connected")) ? "connected" : "away",
+			  0);
 	}
 	return lacking;
 }
@@ -73,7 +78,8 @@ static size_t print_lacking(const json_t *nodes, struct keys *keys, const char *
 static int ask_nodes(struct cli *cli, json_t **out, struct err *err)
 {
 	json_t *answer = NULL;
-	int rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "nodes"), WAIT_CONTROL, &answer, err);
+	int rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "nodes"), WAIT_CONTROL,
+			 &answer, err);
 
 	if (rc == CLI_DONE)
 		*out = json_incref(json_object_get(answer, "nodes"));
@@ -97,12 +103,14 @@ static int rotate(struct cli *cli, const struct asked *asked, struct err *err)
 		rc = CLI_FAILED;
 	if (rc == CLI_DONE) {
 		keys.count = keyring_count(keys.ring);
-		(void)printf("new configuration secret  key %s\n", id); /* checked at exit, as what follows */
+		/* checked at exit, as what follows */
+		(void)printf("new configuration secret  key %s\n", id);
 		if (ask_nodes(cli, &nodes, &away) != CLI_DONE)
 			(void)puts("no daemon runs that knows the nodes");
 		else if (print_lacking(nodes, &keys, id) == 0)
 			(void)puts("every node holds it");
-		(void)puts("next  muster secret role-key ROLE prints what the nodes of a role need in etc/secret;\n"
+		(void)puts("next  muster secret role-key ROLE prints what the nodes of a role need "
+			   "in etc/secret;\n"
 			   "      when all have it: muster secret promote");
 	}
 	json_decref(nodes);
@@ -112,8 +120,8 @@ static int rotate(struct cli *cli, const struct asked *asked, struct err *err)
 
 /* --- promote --- */
 
-static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *keys, const char *id,
-		       struct err *err)
+static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *keys,
+		       const char *id, struct err *err)
 {
 	json_t *nodes = NULL;
 	size_t lacking;
@@ -123,7 +131,8 @@ static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *
 		return CLI_DONE;
 	rc = ask_nodes(cli, &nodes, err);
 	if (rc != CLI_DONE) {
-		(void)err_prefix(err, "which nodes hold the new secret is not known (--force does without)");
+		(void)err_prefix(
+			err, "which nodes hold the new secret is not known (--force does without)");
 		return rc;
 	}
 	lacking = print_lacking(nodes, keys, id);
@@ -131,7 +140,8 @@ static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *
 	if (lacking == 0)
 		return CLI_DONE;
 	(void)err_set(err, ERR_REFUSED,
-		      "%zu node%s could not open what is sealed with key %s: give each what muster secret role-key "
+		      "%zu node%s could not open what is sealed with key %s: give each what muster "
+		      "secret role-key "
 		      "prints, or promote --force; they keep what they have until then",
 		      lacking, lacking == 1 ? "" : "s", id);
 	return CLI_FAILED;
@@ -141,9 +151,9 @@ static int check_nodes(struct cli *cli, const struct asked *asked, struct keys *
 static int publish(struct cli *cli, const struct oid *commit, struct err *err)
 {
 	char hex[OID_HEX_SIZE];
-	json_t *publication = NULL,
-	       *request = commit ? json_pack("{s:s, s:s}", "do", "publish", "commit", oid_hex(commit, hex))
-				 : json_pack("{s:s}", "do", "publish");
+	json_t *publication = NULL, *request = commit ? json_pack("{s:s, s:s}", "do", "publish",
+								  "commit", oid_hex(commit, hex))
+						      : json_pack("{s:s}", "do", "publish");
 	int rc = cli_ask(cli, CONTROL_ADMIN, request, WAIT_PUBLISH, &publication, err);
 
 	if (rc == CLI_NO_DAEMON)
@@ -179,7 +189,8 @@ static int seal_and_publish(struct cli *cli, const char *id, struct err *err)
 }
 
 /* The key that is to seal; whoever keeps it elsewhere has put the new one first. */
-static int next_key(struct cli *cli, struct keys *keys, char id[static SEAL_ID_HEX_SIZE], struct err *err)
+static int next_key(struct cli *cli, struct keys *keys, char id[static SEAL_ID_HEX_SIZE],
+		    struct err *err)
 {
 	if (keys->is_file && keys_may_write(keys, err) != 0)
 		return -1;
@@ -199,7 +210,8 @@ static int promote(struct cli *cli, const struct asked *asked, struct err *err)
 	if (rc == CLI_DONE)
 		rc = check_nodes(cli, asked, &keys, id, err);
 	if (rc == CLI_DONE && keys.is_file &&
-	    (keyring_promote(keys.ring, id, err) != 0 || keyring_save(cli->home, keys.ring, err) != 0))
+	    (keyring_promote(keys.ring, id, err) != 0 ||
+	     keyring_save(cli->home, keys.ring, err) != 0))
 		rc = CLI_FAILED;
 	if (rc == CLI_DONE)
 		rc = seal_and_publish(cli, id, err);
@@ -282,7 +294,9 @@ static int read_main(struct cli *cli, struct listing *listing, struct err *err)
 	return rc;
 }
 
-/* A slip of the pen is a key that opens nothing; that of a role to come is one as well, and meant. */
+/*
+ * A slip of the pen is a key that opens nothing; that of a role to come is one as well, and meant.
+ */
 static void tell_unknown_role(struct cli *cli, const char *role)
 {
 	struct listing listing = {.role = NULL};
@@ -293,7 +307,9 @@ static void tell_unknown_role(struct cli *cli, const char *role)
 		for (size_t i = 0; i < listing.roles.count; i++)
 			known |= strcmp(listing.roles.names[i], role) == 0;
 		if (!known && listing.roles.count > 0)
-			(void)fprintf(stderr, "muster: secret: there is no role %s in what is published: is the name right?\n",
+			(void)fprintf(stderr,
+				      "muster: secret: there is no role %s in what is published: "
+				      "is the name right?\n",
 				      role); /* no one else to tell */
 	}
 	roles_clear(&listing.roles);
@@ -333,10 +349,11 @@ static json_t *list_keys(struct keys *keys)
 	for (size_t i = 0; i < keys->count; i++) {
 		if (!keys_id(keys, i, SCOPE_CONFIG, id))
 			continue;
-		(void)json_array_append_new(out, json_pack("{s:s, s:s}", "id", id, "use",
-							   first	       ? "seals"
-							   : !strcmp(id, next) ? "next"
-									       : "opens")); /* only out of memory */
+		(void)json_array_append_new(
+			out, json_pack("{s:s, s:s}", "id", id, "use",
+				       first               ? "seals"
+				       : !strcmp(id, next) ? "next"
+							   : "opens")); /* only out of memory */
 		first = false;
 	}
 	return out;
@@ -354,13 +371,14 @@ static json_t *list_nodes(const json_t *nodes, struct keys *keys)
 			char id[SEAL_ID_HEX_SIZE];
 
 			if (keys_id(keys, k, SCOPE_CONFIG, id) && node_holds(node, keys, k))
-				(void)json_array_append_new(ids, json_string(id)); /* only out of memory */
+				(void)json_array_append_new(
+					ids, json_string(id)); /* only out of memory */
 		}
-		(void)json_array_append_new(out, json_pack("{s:O, s:O, s:O, s:o}", "name",
-							   json_object_get(node, "name"), "role",
-							   json_object_get(node, "role"), "connected",
-							   json_object_get(node, "connected"), "holds",
-							   ids)); /* ditto */
+		(void)json_array_append_new(
+			out,
+			json_pack("{s:O, s:O, s:O, s:o}", "name", json_object_get(node, "name"),
+				  "role", json_object_get(node, "role"), "connected",
+				  json_object_get(node, "connected"), "holds", ids)); /* ditto */
 	}
 	return out;
 }
@@ -385,8 +403,9 @@ static void print_list(const json_t *document)
 	json_t *item;
 	char *text;
 
-	json_array_foreach(json_object_get(document, "keys"), i, item)
-		(void)printf("key     %s  %s\n", cli_string(item, "id"), cli_string(item, "use")); /* checked at exit */
+	json_array_foreach(json_object_get(document, "keys"), i, item)(void)
+		printf("key     %s  %s\n", cli_string(item, "id"),
+		       cli_string(item, "use")); /* checked at exit */
 	json_object_foreach(json_object_get(document, "secrets"), key, item) {
 		text = joined(json_object_get(item, "roles"));
 		(void)printf("secret  %-10s  %-16s  ", cli_string(item, "kept"), text); /* ditto */
@@ -398,7 +417,8 @@ static void print_list(const json_t *document)
 		(void)fputs("node    ", stdout); /* ditto */
 		cli_field(cli_string(item, "name"), 20);
 		cli_field(cli_string(item, "role"), 16);
-		cli_field(json_is_true(json_object_get(item, "connected")) ? "connected" : "away", 9);
+		cli_field(json_is_true(json_object_get(item, "connected")) ? "connected" : "away",
+			  9);
 		cli_field(text, 0);
 		free(text);
 	}
@@ -447,8 +467,9 @@ static const struct {
 
 int cmd_secret(struct cli *cli, int argc, char **argv, struct err *err)
 {
-	static const struct option options[] = {
-		{"force", no_argument, NULL, 'f'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"force", no_argument, NULL, 'f'},
+						{"json", no_argument, NULL, 'j'},
+						{NULL, 0, NULL, 0}};
 	struct asked asked = {.force = false};
 	int option;
 

@@ -15,8 +15,8 @@ static int print(const struct trial *trial, const char *role, struct err *err)
 	for (size_t i = 0; i < trial->findings.count; i++)
 		cli_field(trial->findings.lines[i], 0);
 	if (trial->findings.count > 0) {
-		(void)err_set(err, ERR_REFUSED, "%zu finding%s: there is no slice", trial->findings.count,
-			      trial->findings.count == 1 ? "" : "s");
+		(void)err_set(err, ERR_REFUSED, "%zu finding%s: there is no slice",
+			      trial->findings.count, trial->findings.count == 1 ? "" : "s");
 		return CLI_FAILED;
 	}
 	for (size_t i = 0; i < trial->role_count; i++)

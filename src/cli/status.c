@@ -17,26 +17,30 @@ static void line(const char *word, const char *text)
 
 static void print_node(const json_t *status)
 {
-	const json_t *admin = json_object_get(status, "admin"), *rejected = json_object_get(status, "rejected");
+	const json_t *admin = json_object_get(status, "admin"),
+		     *rejected = json_object_get(status, "rejected");
 	const json_t *held = json_object_get(status, "held");
-	char *text = text_format("%s, role %s", cli_string(status, "name"), cli_string(status, "role"));
+	char *text =
+		text_format("%s, role %s", cli_string(status, "name"), cli_string(status, "role"));
 
 	line("node", text);
 	free(text);
 	line("state", cli_string(status, "nodeState"));
-	text = text_format("%s, sequence %lld, since %s",
-			   cli_string(status, "transactionId") ? cli_string(status, "transactionId") : "none",
-			   (long long)json_integer_value(json_object_get(status, "sequence")),
-			   cli_string(status, "activatedAt") ? cli_string(status, "activatedAt") : "-");
+	text = text_format(
+		"%s, sequence %lld, since %s",
+		cli_string(status, "transactionId") ? cli_string(status, "transactionId") : "none",
+		(long long)json_integer_value(json_object_get(status, "sequence")),
+		cli_string(status, "activatedAt") ? cli_string(status, "activatedAt") : "-");
 	line("release", text);
 	free(text);
 	line("source", cli_string(status, "source"));
 	if (json_is_object(admin)) {
 		text = text_format("%s port %lld, %s", cli_string(admin, "host"),
 				   (long long)json_integer_value(json_object_get(admin, "port")),
-				   !json_is_true(json_object_get(admin, "connected"))	  ? "away"
-				   : !json_is_true(json_object_get(admin, "approved")) ? "connected, not approved"
-											: "connected");
+				   !json_is_true(json_object_get(admin, "connected")) ? "away"
+				   : !json_is_true(json_object_get(admin, "approved"))
+					   ? "connected, not approved"
+					   : "connected");
 		line("admin", text);
 		free(text);
 		if (cli_string(admin, "reason"))
@@ -44,7 +48,8 @@ static void print_node(const json_t *status)
 		line("key", cli_string(admin, "key"));
 	}
 	if (json_is_object(held)) {
-		text = text_format("by the %s at %s, since %s: %s", cli_string(held, "by"), cli_string(held, "release"),
+		text = text_format("by the %s at %s, since %s: %s", cli_string(held, "by"),
+				   cli_string(held, "release"),
 				   cli_string(held, "since") ? cli_string(held, "since") : "-",
 				   cli_string(held, "reason"));
 		line("held", text);
@@ -53,8 +58,8 @@ static void print_node(const json_t *status)
 	if (json_is_object(rejected)) {
 		const char *release = cli_string(rejected, "release");
 
-		text = text_format("%s at %s: %s", release ? release : "-", cli_string(rejected, "step"),
-				   cli_string(rejected, "reason"));
+		text = text_format("%s at %s: %s", release ? release : "-",
+				   cli_string(rejected, "step"), cli_string(rejected, "reason"));
 		line("rejected", text);
 		free(text);
 	}
@@ -62,7 +67,8 @@ static void print_node(const json_t *status)
 
 static void print_admin(const json_t *status)
 {
-	const json_t *published = json_object_get(status, "published"), *refused = json_object_get(status, "refused");
+	const json_t *published = json_object_get(status, "published"),
+		     *refused = json_object_get(status, "refused");
 	json_t *value;
 	const char *key;
 	size_t i;
@@ -72,8 +78,9 @@ static void print_admin(const json_t *status)
 	line("head", cli_string(status, "head"));
 	line("published", cli_string(published, "source"));
 	json_object_foreach(json_object_get(published, "roles"), key, value) {
-		char *text = text_format("%s  release %.12s  sequence %lld", key, cli_string(value, "release"),
-					 (long long)json_integer_value(json_object_get(value, "sequence")));
+		char *text = text_format(
+			"%s  release %.12s  sequence %lld", key, cli_string(value, "release"),
+			(long long)json_integer_value(json_object_get(value, "sequence")));
 
 		line("  role", text);
 		free(text);
@@ -92,22 +99,26 @@ static void print_admin(const json_t *status)
 		free(text);
 	}
 	if (json_integer_value(json_object_get(status, "unapproved")) > 0) {
-		char *text = text_format("%lld nodes: muster nodes",
-					 (long long)json_integer_value(json_object_get(status, "unapproved")));
+		char *text = text_format(
+			"%lld nodes: muster nodes",
+			(long long)json_integer_value(json_object_get(status, "unapproved")));
 
 		line("unapproved", text);
 		free(text);
 	}
 	if (json_integer_value(json_object_get(status, "held")) > 0) {
-		char *text = text_format("%lld nodes", (long long)json_integer_value(json_object_get(status, "held")));
+		char *text =
+			text_format("%lld nodes",
+				    (long long)json_integer_value(json_object_get(status, "held")));
 
 		line("held", text);
 		free(text);
 	}
 	if (json_integer_value(json_object_get(status, "ahead")) > 0) {
-		char *text = text_format("%lld nodes have releases that this admin does not: is it an older copy? "
-					 "muster restore --from a node's var/node/replica.git or a mirror",
-					 (long long)json_integer_value(json_object_get(status, "ahead")));
+		char *text = text_format(
+			"%lld nodes have releases that this admin does not: is it an older copy? "
+			"muster restore --from a node's var/node/replica.git or a mirror",
+			(long long)json_integer_value(json_object_get(status, "ahead")));
 
 		line("ahead", text);
 		free(text);
@@ -118,11 +129,13 @@ static void print_admin(const json_t *status)
 static int fetch(struct cli *cli, json_t **out, struct err *err)
 {
 	json_t *answer = NULL;
-	int rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "status"), WAIT_CONTROL, out, err);
+	int rc = cli_ask(cli, CONTROL_ADMIN, json_pack("{s:s}", "do", "status"), WAIT_CONTROL, out,
+			 err);
 
 	if (rc != CLI_NO_DAEMON)
 		return rc;
-	rc = cli_ask(cli, CONTROL_NODE, json_pack("{s:s}", "do", "status"), WAIT_CONTROL, &answer, err);
+	rc = cli_ask(cli, CONTROL_NODE, json_pack("{s:s}", "do", "status"), WAIT_CONTROL, &answer,
+		     err);
 	if (rc == CLI_DONE)
 		*out = json_incref(json_object_get(answer, "status"));
 	json_decref(answer);

@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct option options[] = {
-	{"cluster", required_argument, NULL, 'c'}, {"role", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"cluster", required_argument, NULL, 'c'},
+					{"role", required_argument, NULL, 'r'},
+					{NULL, 0, NULL, 0}};
 
 struct verification {
 	struct repo *repo;
@@ -44,7 +45,8 @@ static int read_keystore(const char *path, struct keystore **out, struct err *er
 	return rc;
 }
 
-static int verify_role(struct verification *v, const char *role, const struct oid *tip, size_t *count)
+static int verify_role(struct verification *v, const char *role, const struct oid *tip,
+		       size_t *count)
 {
 	struct chain_state state = {.key_count = v->keystore->release_count};
 
@@ -96,8 +98,8 @@ int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err)
 	if (rc == 0)
 		rc = repo_ref_each(v.repo, "refs/heads/", on_branch, &v, err);
 	if (rc == 0 && v.roles == 0)
-		rc = err_set(err, ERR_GONE, "%s holds no releases%s%s", argv[optind], v.role ? " of role " : "",
-			     v.role ? v.role : "");
+		rc = err_set(err, ERR_GONE, "%s holds no releases%s%s", argv[optind],
+			     v.role ? " of role " : "", v.role ? v.role : "");
 	repo_free(v.repo);
 	keystore_free(keystore);
 	return rc == 0 ? CLI_DONE : CLI_FAILED;

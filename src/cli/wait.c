@@ -11,7 +11,8 @@
 #include <strings.h>
 #include <time.h>
 
-enum { WAIT_DEFAULT = 60000, DAEMON_POLL = 50 }; /* milliseconds; the second while no daemon is there to ask */
+/* milliseconds; the second while no daemon is there to ask */
+enum { WAIT_DEFAULT = 60000, DAEMON_POLL = 50 };
 
 static const struct option options[] = {
 	{"state", required_argument, NULL, 's'},
@@ -41,32 +42,37 @@ static bool reached(const json_t *status, const struct wanted *wanted)
 	if (wanted->release && !starts(cli_string(status, "transactionId"), wanted->release) &&
 	    !starts(cli_string(status, "source"), wanted->release))
 		return false;
-	return (uint64_t)json_integer_value(json_object_get(status, "sequence")) >= wanted->sequence;
+	return (uint64_t)json_integer_value(json_object_get(status, "sequence")) >=
+	       wanted->sequence;
 }
 
 static void see(const json_t *status, struct wanted *wanted)
 {
 	const char *release = cli_string(status, "transactionId");
 
-	(void)snprintf(wanted->seen, sizeof(wanted->seen), ": the node is %s with %.12s, sequence %lld",
-		       cli_string(status, "nodeState"), release ? release : "no release",
-		       (long long)json_integer_value(json_object_get(status, "sequence"))); /* fits */
+	(void)snprintf(
+		wanted->seen, sizeof(wanted->seen), ": the node is %s with %.12s, sequence %lld",
+		cli_string(status, "nodeState"), release ? release : "no release",
+		(long long)json_integer_value(json_object_get(status, "sequence"))); /* fits */
 }
 
 /* One conversation, until it is reached, time is up or the daemon goes. */
-static int converse(struct ask *conversation, struct wanted *wanted, uint64_t deadline, struct err *err)
+static int converse(struct ask *conversation, struct wanted *wanted, uint64_t deadline,
+		    struct err *err)
 {
 	json_int_t version = 0;
 	uint64_t now;
 
 	/* what is reached already is seen with no time left too */
 	while ((now = loop_now()) < deadline || version == 0) {
-		json_t *answer = NULL, *request = json_pack("{s:s, s:I}", "do", "status", "after", version);
+		json_t *answer = NULL,
+		       *request = json_pack("{s:s, s:I}", "do", "status", "after", version);
 		unsigned left = now < deadline ? (unsigned)(deadline - now) : WAIT_CONTROL;
 		bool good;
 
 		if (ask(conversation, request, left, &answer, err) != 0)
-			return err->code == ERR_GONE || loop_now() < deadline ? CLI_NO_DAEMON : CLI_TIMEOUT;
+			return err->code == ERR_GONE || loop_now() < deadline ? CLI_NO_DAEMON
+									      : CLI_TIMEOUT;
 		version = json_integer_value(json_object_get(answer, "version"));
 		good = reached(json_object_get(answer, "status"), wanted);
 		see(json_object_get(answer, "status"), wanted);
@@ -104,8 +110,9 @@ static int parse(int argc, char **argv, struct wanted *wanted, struct err *err)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == '?' || (option == 's' && wanted->state) || (option == 'r' && wanted->release) ||
-		    (option == 'q' && wanted->sequence) || (option == 't' && timed))
+		if (option == '?' || (option == 's' && wanted->state) ||
+		    (option == 'r' && wanted->release) || (option == 'q' && wanted->sequence) ||
+		    (option == 't' && timed))
 			return cli_wrong_option(option, argv, err);
 		timed |= option == 't';
 		if (option == 's' && !is_state(optarg))
@@ -149,6 +156,7 @@ int cmd_wait(struct cli *cli, int argc, char **argv, struct err *err)
 			(void)nanosleep(&pause, NULL); /* cut short is fine */
 	}
 	if (rc == CLI_TIMEOUT)
-		(void)err_set(err, ERR_RETRY, "not reached within %u s%s", wanted.limit_ms / 1000, wanted.seen);
+		(void)err_set(err, ERR_RETRY, "not reached within %u s%s", wanted.limit_ms / 1000,
+			      wanted.seen);
 	return rc;
 }

@@ -83,7 +83,9 @@ int work_reveal(struct cli *cli, struct fileset *set, const char *path, struct e
 	return rc;
 }
 
-/* What PATH leads to, but for its last part, which may be gone; NULL when the folder is not there. */
+/*
+ * What PATH leads to, but for its last part, which may be gone; NULL when the folder is not there.
+ */
 static char *resolve(const char *path)
 {
 	char *copy = text_copy(path), *slash = strrchr(copy, '/'), *folder, *out;
@@ -113,10 +115,13 @@ static bool is_there(const char *folder, const char *path)
 
 char *work_path(const struct cli *cli, const char *asked)
 {
-	char *source = home_var(cli->home, ADMIN_SOURCE), *root = realpath(source, NULL), *cwd = getcwd(NULL, 0);
-	char *path = text_format("%s/%s", asked[0] == '/' || !cwd ? "" : cwd, asked), *full = resolve(path), *out;
+	char *source = home_var(cli->home, ADMIN_SOURCE), *root = realpath(source, NULL),
+	     *cwd = getcwd(NULL, 0);
+	char *path = text_format("%s/%s", asked[0] == '/' || !cwd ? "" : cwd, asked),
+	     *full = resolve(path), *out;
 	size_t n = root ? strlen(root) : 0;
-	bool inside = *asked && full && root && strncmp(full, root, n) == 0 && (full[n] == '/' || !full[n]);
+	bool inside = *asked && full && root && strncmp(full, root, n) == 0 &&
+		      (full[n] == '/' || !full[n]);
 
 	/* in a folder of the work tree a name may still be meant from the root */
 	if (inside && !is_there("/", full) && is_there(root, asked))

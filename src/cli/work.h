@@ -16,8 +16,8 @@ int work_seal(struct cli *cli, struct fileset *set, struct err *err);
  */
 int work_reveal(struct cli *cli, struct fileset *set, const char *path, struct err *err);
 /*
- * A file or folder as a person names it, from the root of the work tree: in full, from the current folder, or from that root
- * already. It need not be there. A new string.
+ * A file or folder as a person names it, from the root of the work tree: in full, from the current
+ * folder, or from that root already. It need not be there. A new string.
  */
 char *work_path(const struct cli *cli, const char *asked);
 /* Clears a set that may hold open secrets. */

@@ -246,8 +246,10 @@ static void check_attributes(struct checking *c, const xmlNode *node)
 {
 	for (const xmlAttr *a = node->properties; a; a = a->next)
 		if (a->ns && xmlStrEqual(a->ns->href, BAD_CAST NS_MUSTER) &&
-		    !xmlStrEqual(a->name, BAD_CAST "roles") && !xmlStrEqual(a->name, BAD_CAST "secret"))
-			found(c, node, "there is no attribute \"%.100s\" in " NS_MUSTER ": roles or secret",
+		    !xmlStrEqual(a->name, BAD_CAST "roles") &&
+		    !xmlStrEqual(a->name, BAD_CAST "secret"))
+			found(c, node,
+			      "there is no attribute \"%.100s\" in " NS_MUSTER ": roles or secret",
 			      (const char *)a->name);
 	check_roles(c, node);
 }

@@ -17,12 +17,15 @@ struct findings {
 };
 
 /*
- * Checks a merged configuration or a slice: keys, role endpoints, references, settings. Adds to FINDINGS, at
- * most LIMIT_FINDINGS. 0 when nothing was found, else -1 (and no error object: the findings say it
- * all).
+ * Checks a merged configuration or a slice: keys, role endpoints, references, settings. Adds to
+ * FINDINGS, at most LIMIT_FINDINGS. 0 when nothing was found, else -1 (and no error object: the
+ * findings say it all).
  */
 int check(const struct document *doc, const struct model *model, struct findings *findings);
-/* The types alone, of a configuration whose parameters are filled: "#{" in it is a value like any other. */
+/*
+ * The types alone, of a configuration whose parameters are filled: "#{" in it is a value like any
+ * other.
+ */
 int check_values(const struct document *doc, const struct model *model, struct findings *findings);
 
 void findings_add(struct findings *findings, const char *fmt, ...)

@@ -262,7 +262,8 @@ static int put_steps(struct edit *edit, struct buf *out, const char *text, size_
 	buf_printf(out, "<%s%s", prefix, step->name);
 	/* right below the root nothing says the namespace */
 	if (from == 0)
-		buf_printf(out, " xmlns=\"%s\"", strcmp(step->name, "muster") == 0 ? NS_MUSTER : NS_BASE);
+		buf_printf(out, " xmlns=\"%s\"",
+			   strcmp(step->name, "muster") == 0 ? NS_MUSTER : NS_BASE);
 	buf_puts(out, ">");
 	if (last) {
 		markup_put_text(out, value);

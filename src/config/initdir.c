@@ -18,7 +18,11 @@
 #include <unistd.h>
 
 enum {
-	CLUSTER_FILE_SIZE = 64 << 10, /* bytes; a cluster file has some hundred, and none larger is parsed to see whether it is one */
+	/*
+	 * bytes; a cluster file has some hundred, and none larger is parsed to see whether it is
+	 * one
+	 */
+	CLUSTER_FILE_SIZE = 64 << 10,
 	TOLD_MAX = 10,		      /* files named in one line */
 };
 
@@ -121,7 +125,8 @@ static bool is_cluster_file(const struct file *file)
 	struct document *doc = NULL;
 	bool alone;
 
-	if (file->size > CLUSTER_FILE_SIZE || document_parse(file->path, file->data, file->size, &doc, NULL) != 0)
+	if (file->size > CLUSTER_FILE_SIZE ||
+	    document_parse(file->path, file->data, file->size, &doc, NULL) != 0)
 		return false;
 	alone = cluster_alone(doc);
 	document_free(doc);
@@ -188,14 +193,16 @@ json_t *initdir_marks_json(const struct initdir_marks *marks)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < marks->count; i++)
-		rc = json_object_set_new(out, marks->items[i].name, json_string(marks->items[i].digest));
+		rc = json_object_set_new(out, marks->items[i].name,
+					 json_string(marks->items[i].digest));
 	assert(rc == 0); /* the names are UTF-8 */
 	return out;
 }
 
 static bool digest_valid(const char *text)
 {
-	return text && strlen(text) == DIGEST_HEX_SIZE - 1 && strspn(text, "0123456789abcdef") == DIGEST_HEX_SIZE - 1;
+	return text && strlen(text) == DIGEST_HEX_SIZE - 1 &&
+	       strspn(text, "0123456789abcdef") == DIGEST_HEX_SIZE - 1;
 }
 
 int initdir_marks_parse(const json_t *doc, struct initdir_marks *out)
@@ -210,8 +217,8 @@ int initdir_marks_parse(const json_t *doc, struct initdir_marks *out)
 		const char *digest = json_string_value(value);
 		struct initdir_mark *mark;
 
-		if (!digest_valid(digest) || strlen(name) > NAME_MAX || strchr(name, '/') || name[0] == '.' ||
-		    !text_ends(name, ".xml")) {
+		if (!digest_valid(digest) || strlen(name) > NAME_MAX || strchr(name, '/') ||
+		    name[0] == '.' || !text_ends(name, ".xml")) {
 			initdir_marks_clear(&marks);
 			return -1;
 		}

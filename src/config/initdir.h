@@ -1,6 +1,6 @@
 /*
- * etc/init: its configuration files, and marks of what was loaded of them, by which a later start tells that they are others
- * by now.
+ * etc/init: its configuration files, and marks of what was loaded of them, by which a later start
+ * tells that they are others by now.
  */
 #ifndef MUSTER_CONFIG_INITDIR_H
 #define MUSTER_CONFIG_INITDIR_H
@@ -29,18 +29,22 @@ struct initdir_marks {
 };
 
 /*
- * The *.xml files of etc/init, mounted ones (links) too, those that begin with '.' not. None is fine. OUT must be empty and
- * is left so on failure; wipe it with initdir_clear, a keystore may be in it.
+ * The *.xml files of etc/init, mounted ones (links) too, those that begin with '.' not. None is
+ * fine. OUT must be empty and is left so on failure; wipe it with initdir_clear, a keystore may be
+ * in it.
  */
 int initdir_read(const struct home *home, struct fileset *out, struct err *err);
 void initdir_clear(struct fileset *files);
 
 /*
- * The marks of FILES. BUT_CLUSTER leaves out the files with nothing but a cluster element: what changes in these is not passed
- * over but taken up.
+ * The marks of FILES. BUT_CLUSTER leaves out the files with nothing but a cluster element: what
+ * changes in these is not passed over but taken up.
  */
 void initdir_mark(const struct fileset *files, bool but_cluster, struct initdir_marks *out);
-/* How NOW differs from what was loaded, for people: "a.xml (changed), b.xml (new)", to be freed; NULL: not at all. */
+/*
+ * How NOW differs from what was loaded, for people: "a.xml (changed), b.xml (new)", to be freed;
+ * NULL: not at all.
+ */
 char *initdir_difference(const struct initdir_marks *loaded, const struct initdir_marks *now);
 /* An object of names and digests, a new reference; and back: 0, or -1 for anything else. */
 json_t *initdir_marks_json(const struct initdir_marks *marks);

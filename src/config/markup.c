@@ -66,7 +66,8 @@ static struct span *spans_add(struct spans *spans)
 
 static struct span start_tag(const char *text, size_t start, size_t end, bool closed)
 {
-	struct span span = {.start = start, .open_end = end, .close_start = end, .end = end, .closed = closed};
+	struct span span = {
+		.start = start, .open_end = end, .close_start = end, .end = end, .closed = closed};
 
 	while (!strchr(" \t\r\n/>", text[start + 1 + span.name_len]))
 		span.name_len++;

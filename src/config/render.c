@@ -216,7 +216,8 @@ static int look_at_path(const struct rendering *rendering, xmlXPathContext *know
 /* Whether the whole attribute is XPath; in any other that is only what stands in braces. */
 static bool is_path(const xmlNode *node, const char *name)
 {
-	static const char *const names[] = {"select", "test", "match", "count", "from", "use", "value"};
+	static const char *const names[] = {"select", "test", "match", "count",
+					    "from",   "use",  "value"};
 
 	if (!IS_XSLT_ELEM(node))
 		return false;

@@ -234,7 +234,8 @@ static int name_fully(struct schema_work *work, xmlNode *node, struct part *to)
 /* As the library gets it: blind for parameters, and with the other files named beyond doubt. */
 static void prepare(struct schema_work *work, const struct part *part)
 {
-	(void)each_reference(work, part, xmlDocGetRootElement(part->xml), name_fully); /* never stops */
+	(void)each_reference(work, part, xmlDocGetRootElement(part->xml),
+			     name_fully); /* never stops */
 	widen_all(xmlDocGetRootElement(part->xml));
 }
 
@@ -243,8 +244,8 @@ static struct schema_work *loading; /* the library's loader has no argument */
 /* All that the library may read. */
 static xmlParserInput *load_part(const char *url, const char *id, xmlParserCtxt *ctxt)
 {
-	struct part *part = url && text_starts(url, SCHEME) ? find_part(loading, url + strlen(SCHEME))
-							     : NULL;
+	struct part *part =
+		url && text_starts(url, SCHEME) ? find_part(loading, url + strlen(SCHEME)) : NULL;
 	xmlParserInputBuffer *bytes;
 	xmlParserInput *input;
 	xmlNode *root;
@@ -260,8 +261,8 @@ static xmlParserInput *load_part(const char *url, const char *id, xmlParserCtxt 
 			abort();
 	if (xmlNodeDump(text, part->xml, root, 0, 0) < 0)
 		abort();
-	bytes = xmlParserInputBufferCreateMem((const char *)xmlBufferContent(text), xmlBufferLength(text),
-					      XML_CHAR_ENCODING_NONE);
+	bytes = xmlParserInputBufferCreateMem((const char *)xmlBufferContent(text),
+					      xmlBufferLength(text), XML_CHAR_ENCODING_NONE);
 	input = bytes ? xmlNewIOInputStream(ctxt, bytes, XML_CHAR_ENCODING_NONE) : NULL;
 	if (!input)
 		abort();

@@ -25,7 +25,8 @@ static int ring_open(void *arg, const char *scope, const char *path, const char 
 
 struct sealer sealer_of(const struct keyring *ring)
 {
-	return (struct sealer){.seal = ring_seal, .open = ring_open, .arg = (void *)(uintptr_t)ring};
+	return (struct sealer){
+		.seal = ring_seal, .open = ring_open, .arg = (void *)(uintptr_t)ring};
 }
 
 /* --- what the walks share --- */

@@ -78,8 +78,8 @@ struct sealing {
 /*
  * Appends the file to OUT with what is in the clear sealed; no other byte changes. CHANGED says
  * whether any did. Faults (a private key where no secret belongs, a secret in a comment, …) are
- * added to FINDINGS and the file is of no use then: -1. -1 with ERR set when it is not readable as a
- * configuration or nothing can seal.
+ * added to FINDINGS and the file is of no use then: -1. -1 with ERR set when it is not readable as
+ * a configuration or nothing can seal.
  */
 int seal_file(const char *name, const void *data, size_t len, const struct sealing *how,
 	      struct buf *out, bool *changed, struct findings *findings, struct err *err);

@@ -197,8 +197,9 @@ static bool is_secret_tag(const char *tag, const char *close, const struct model
 {
 	static const char attribute[] = "secret=";
 	char *name = tag_name(tag, close);
-	bool secret = name && (model_secret_name(model, name) ||
-			       memmem(tag, (size_t)(close - tag), attribute, sizeof(attribute) - 1));
+	bool secret =
+		name && (model_secret_name(model, name) ||
+			 memmem(tag, (size_t)(close - tag), attribute, sizeof(attribute) - 1));
 
 	free(name);
 	return secret;
@@ -278,8 +279,9 @@ static enum secret_form look_at(struct walk *walk, struct secret_place *place, b
 	}
 	text += strspn(text, BLANKS);
 	if (seal_is(text))
-		place->fault = "a sealed value, but the leaf is no secret: say so in model.conf, or "
-			       "with muster:secret=\"true\"";
+		place->fault =
+			"a sealed value, but the leaf is no secret: say so in model.conf, or "
+			"with muster:secret=\"true\"";
 	else if (is_private_key(text))
 		place->fault = "a private key in the clear: say in model.conf, or with "
 			       "muster:secret=\"true\", that the leaf is a secret, so that it is "
@@ -303,7 +305,8 @@ static int look_at_remark(struct walk *walk, const xmlNode *remark, xmlNode *aro
 }
 
 /* An attribute is looked at as a leaf of its name in the element would be: it cannot be sealed. */
-static const char *attribute_fault(struct walk *walk, const xmlNode *node, const char *ns, const char *name)
+static const char *attribute_fault(struct walk *walk, const xmlNode *node, const char *ns,
+				   const char *name)
 {
 	char *value = xml_attribute(node, ns, name), *inner = trimmed(value);
 	const char *fault = NULL, *wrong = NULL;
@@ -315,7 +318,8 @@ static const char *attribute_fault(struct walk *walk, const xmlNode *node, const
 	if (props.flags & MODEL_SECRET && (form_of(inner, false, &wrong) != SECRET_PASSED || wrong))
 		fault = "a secret in an attribute, where it cannot be sealed: make it an element";
 	else if (is_private_key(inner))
-		fault = "a private key in the clear in an attribute: make it an element, and say that it "
+		fault = "a private key in the clear in an attribute: make it an element, and say "
+			"that it "
 			"is a secret";
 	wipe_text(inner);
 	wipe_text(value);
@@ -368,10 +372,12 @@ static int walk_children(struct walk *walk, xmlNode *node)
 
 static int walk_element(struct walk *walk, xmlNode *node, bool is_key)
 {
-	struct secret_place place = {.node = node, .ordinal = walk->ordinal++, .line = xml_line(node)};
+	struct secret_place place = {
+		.node = node, .ordinal = walk->ordinal++, .line = xml_line(node)};
 	int rc = look_at_attributes(walk, &place);
 
-	if (rc == 0 && node->parent && node->parent->type == XML_ELEMENT_NODE && xml_is_leaf(node)) {
+	if (rc == 0 && node->parent && node->parent->type == XML_ELEMENT_NODE &&
+	    xml_is_leaf(node)) {
 		place.form = look_at(walk, &place, is_key);
 		if (place.form != SECRET_NONE || place.fault)
 			rc = walk->fn(walk->arg, &place);

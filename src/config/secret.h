@@ -13,7 +13,8 @@
 
 enum secret_form {
 	SECRET_NONE,   /* the leaf is no secret: it is told because of its fault */
-	SECRET_PASSED, /* stays as it is: empty, a hash, a whole parameter, sealed by the seed product */
+	/* stays as it is: empty, a hash, a whole parameter, sealed by the seed product */
+	SECRET_PASSED,
 	SECRET_SEALED,
 	SECRET_PLAIN,
 };

@@ -95,7 +95,8 @@ static char *element_fault(const xmlNode *node)
 	return NULL;
 }
 
-static bool add_fault(const xmlNode *node, char *fault, const struct model *model, struct findings *findings)
+static bool add_fault(const xmlNode *node, char *fault, const struct model *model,
+		      struct findings *findings)
 {
 	char *path = fault ? path_text(node, model) : NULL;
 
@@ -107,7 +108,8 @@ static bool add_fault(const xmlNode *node, char *fault, const struct model *mode
 	return true;
 }
 
-void settings_check(const struct document *doc, const struct model *model, struct findings *findings)
+void settings_check(const struct document *doc, const struct model *model,
+		    struct findings *findings)
 {
 	for (const xmlNode *node = xml_first(xml_root(doc)); node; node = xml_next(node)) {
 		if (add_fault(node, element_fault(node), model, findings) || !is_ours(node))
@@ -134,7 +136,8 @@ static void setting_read(const xmlNode *node, struct settings *settings)
 	char *fault = setting_fault(node);
 
 	if (!fault && number)
-		(void)number_read(number, xml_text(node), number_in(settings, number)); /* without fault */
+		(void)number_read(number, xml_text(node),
+				  number_in(settings, number)); /* without fault */
 	else if (!fault && xml_is(node, "approve"))
 		settings->approve = strcmp(xml_text(node), "true") == 0;
 	free(fault);

@@ -1,6 +1,7 @@
 /*
- * Muster's own settings, which a cluster's nodes share: `<muster xmlns="urn:muster:1">` below `config`, a part of the configuration
- * and of every slice (muster-config(5), "Settings of Muster").
+ * Muster's own settings, which a cluster's nodes share: `<muster xmlns="urn:muster:1">` below
+ * `config`, a part of the configuration and of every slice (muster-config(5), "Settings of
+ * Muster").
  */
 #ifndef MUSTER_CONFIG_SETTINGS_H
 #define MUSTER_CONFIG_SETTINGS_H
@@ -29,8 +30,12 @@ struct settings {
 
 struct settings settings_default(void);
 /* What is wrong with the settings of a merged configuration or a slice, for check(). */
-void settings_check(const struct document *doc, const struct model *model, struct findings *findings);
-/* The settings of a configuration; one that is not there, or that settings_check would refuse, has its default. */
+void settings_check(const struct document *doc, const struct model *model,
+		    struct findings *findings);
+/*
+ * The settings of a configuration; one that is not there, or that settings_check would refuse, has
+ * its default.
+ */
 struct settings settings_read(const struct document *doc);
 /* The same of the slice FILES, which is parsed for it; that is no work for the loop. */
 struct settings settings_of_slice(const struct fileset *files);

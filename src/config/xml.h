@@ -120,8 +120,8 @@ xmlNode *xml_copy_element(struct document *doc, xmlNode *parent, const xmlNode *
 void xml_copy_remark(struct document *doc, xmlNode *parent, const xmlNode *node);
 void xml_copy_attribute(xmlNode *to, const xmlAttr *attribute);
 /*
- * The whole document, with its comments and processing instructions or without, but for the elements
- * in LESS, by scope, and what is in them (NULL: all of them).
+ * The whole document, with its comments and processing instructions or without, but for the
+ * elements in LESS, by scope, and what is in them (NULL: all of them).
  */
 struct document *xml_copy(const struct document *doc, bool remarks, const struct table *less);
 /* An element and all that is in it as a document of its own, which keeps what its prefixes mean. */

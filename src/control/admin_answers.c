@@ -1,4 +1,7 @@
-/* What the admin's control socket answers: status, nodes, membership, publish, pin, keys, and what sealing.c does. */
+/*
+ * What the admin's control socket answers: status, nodes, membership, publish, pin, keys, and what
+ * sealing.c does.
+ */
 #include "control/answers.h"
 
 #include "admin/show.h"
@@ -11,13 +14,15 @@ static json_t *nodes_document(void *arg)
 {
 	struct admin_answers *answers = arg;
 
-	return json_pack("{s:I, s:o, s:o}", "version", (json_int_t)answers->waiters.version, "nodes",
-			 show_nodes(answers->serve), "revoked", show_revoked(answers->serve));
+	return json_pack("{s:I, s:o, s:o}", "version", (json_int_t)answers->waiters.version,
+			 "nodes", show_nodes(answers->serve), "revoked",
+			 show_revoked(answers->serve));
 }
 
 json_t *admin_status(struct admin_answers *answers)
 {
-	json_t *admin = show_status(answers->identity, answers->admin, answers->serve, answers->listen_host);
+	json_t *admin = show_status(answers->identity, answers->admin, answers->serve,
+				    answers->listen_host);
 	json_t *both;
 
 	if (!answers->runtime)
@@ -37,8 +42,9 @@ char *admin_line(const struct admin_answers *answers)
 	if (admin_failure(answers->admin))
 		return text_format("admin: publishing fails: %s", admin_failure(answers->admin));
 	if (state->has_refused)
-		return text_format("admin: %.12s is refused at %s: %s", oid_hex(&state->refused_source, hex),
-				   state->step, state->reason_count > 0 ? state->reasons[0] : "");
+		return text_format("admin: %.12s is refused at %s: %s",
+				   oid_hex(&state->refused_source, hex), state->step,
+				   state->reason_count > 0 ? state->reasons[0] : "");
 	if (!state->has_published)
 		return text_copy("admin: nothing is published yet");
 	return text_format("admin: %.12s is published for %zu roles", oid_hex(&state->source, hex),
@@ -55,7 +61,8 @@ static void on_published(void *arg, const struct publication *publication, const
 		client_refuse(client, err->code, err->text);
 }
 
-static void answer_publish(struct admin_answers *answers, struct client *client, const json_t *request)
+static void answer_publish(struct admin_answers *answers, struct client *client,
+			   const json_t *request)
 {
 	const char *hex = json_string_value(json_object_get(request, "commit"));
 	struct oid commit;
@@ -86,7 +93,9 @@ void admin_answer(void *arg, struct client *client, const json_t *request)
 	else if (strcmp(what, "keys") == 0)
 		key_answer(answers, client, request);
 	else if (strcmp(what, "nodes") != 0)
-		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
+		client_refuse(
+			client, ERR_REFUSED,
+			"the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
 		client_answer(client, nodes_document(answers));
 }

@@ -1,4 +1,7 @@
-/* What the control sockets answer: admin_answers.c for the admin half, node_answers.c for the node half. */
+/*
+ * What the control sockets answer: admin_answers.c for the admin half, node_answers.c for the node
+ * half.
+ */
 #ifndef MUSTER_CONTROL_ANSWERS_H
 #define MUSTER_CONTROL_ANSWERS_H
 
@@ -9,7 +12,10 @@
 #include "http/endpoints.h"
 #include "node/runtime.h"
 
-/* Clients that wait until a document changes: a request with "after" below the version waits for the next. */
+/*
+ * Clients that wait until a document changes: a request with "after" below the version waits for
+ * the next.
+ */
 struct waiters {
 	struct client **list;
 	size_t count;
@@ -36,7 +42,8 @@ struct admin_answers {
 	const char *listen_host;
 	const char *host; /* where nodes reach this admin */
 	const char *own_role;	 /* in a process that is both: of its node */
-	struct runtime *runtime; /* in a process that is both: its document comes with the admin's */
+	/* in a process that is both: its document comes with the admin's */
+	struct runtime *runtime;
 	const struct endpoints *endpoints; /* or NULL */
 	struct waiters waiters;
 	struct member_job *member_jobs; /* of member_answer.c */
@@ -50,24 +57,36 @@ struct node_answers {
 	struct waiters waiters;
 };
 
-/* {"do":"member","act":"approve|revoke|forget","node":NAME,"key":DIGITS}: see admin/members.h; KEY may be left out. */
+/*
+ * {"do":"member","act":"approve|revoke|forget","node":NAME,"key":DIGITS}: see admin/members.h; KEY
+ * may be left out.
+ */
 void member_answer(struct admin_answers *answers, struct client *client, const json_t *request);
 void member_client_gone(struct admin_answers *answers, const struct client *client);
 
-/* {"do":"pin","node":NAME,"rev":REV,"reason":TEXT}: holds the node at REV, without one lets it follow. See pin_answer.c. */
+/*
+ * {"do":"pin","node":NAME,"rev":REV,"reason":TEXT}: holds the node at REV, without one lets it
+ * follow. See pin_answer.c.
+ */
 void pin_answer(struct admin_answers *answers, struct client *client, const json_t *request);
 void pin_client_gone(struct admin_answers *answers, const struct client *client);
 
 /*
- * {"do":"keys","change":"rotate-epoch"|"retire-epoch"|"rotate-release"}: see admin/keys.h; one at a time. The daemon's identity
- * changes here and nowhere else. See key_answer.c.
+ * {"do":"keys","change":"rotate-epoch"|"retire-epoch"|"rotate-release"}: see admin/keys.h; one at a
+ * time. The daemon's identity changes here and nowhere else. See key_answer.c.
  */
 void key_answer(struct admin_answers *answers, struct client *client, const json_t *request);
 void key_client_gone(struct admin_answers *answers, const struct client *client);
-/* A publication ended, or a pin was made: a change of the release key that is under way goes on, as after a kill. */
+/*
+ * A publication ended, or a pin was made: a change of the release key that is under way goes on, as
+ * after a kill.
+ */
 void key_go_on(struct admin_answers *answers);
 
-/* In a process that is both, the node joins its own admin over loopback: with this; end it with cluster_clear. */
+/*
+ * In a process that is both, the node joins its own admin over loopback: with this; end it with
+ * cluster_clear.
+ */
 void own_cluster(const struct admin_answers *answers, const char *role, struct cluster *out);
 
 /* The status document of an admin, and of a process that is both; a new reference. */

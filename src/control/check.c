@@ -33,7 +33,8 @@ static int check_fresh(struct home *home, char **verdict, struct err *err)
 	return rc;
 }
 
-static int check_main(struct home *home, const struct identity *identity, char **verdict, struct err *err)
+static int check_main(struct home *home, const struct identity *identity, char **verdict,
+		      struct err *err)
 {
 	struct fileset files = {0};
 	struct trial trial = {.role_count = 0};
@@ -42,15 +43,18 @@ static int check_main(struct home *home, const struct identity *identity, char *
 	if (rc == 0)
 		rc = trial_run(home, identity, &files, TRIAL_ALLOW_SHRINK, &trial, err);
 	if (rc == 0 && trial.findings.count > 0)
-		rc = err_set(err, ERR_REFUSED, "main does not pass the checks: %s", trial.findings.lines[0]);
+		rc = err_set(err, ERR_REFUSED, "main does not pass the checks: %s",
+			     trial.findings.lines[0]);
 	if (rc == 0)
-		*verdict = text_format("the admin would publish main for %zu roles", trial.role_count);
+		*verdict =
+			text_format("the admin would publish main for %zu roles", trial.role_count);
 	trial_clear(&trial);
 	fileset_clear(&files);
 	return rc;
 }
 
-static int check_reload(struct home *home, const struct identity *identity, char **verdict, struct err *err)
+static int check_reload(struct home *home, const struct identity *identity, char **verdict,
+			struct err *err)
 {
 	struct findings findings = {0};
 	struct oid none;
@@ -62,12 +66,13 @@ static int check_reload(struct home *home, const struct identity *identity, char
 	if (rc == 0 && !changed)
 		return check_main(home, identity, verdict, err);
 	if (rc == 0)
-		*verdict = text_copy("the admin would commit what etc/init holds on top of main, and publish it");
+		*verdict = text_copy("the admin would commit what etc/init holds on top of main, "
+				     "and publish it");
 	return rc;
 }
 
-static int check_admin(struct home *home, const struct daemon_options *options, struct identity **identity,
-		       char **verdict, struct err *err)
+static int check_admin(struct home *home, const struct daemon_options *options,
+		       struct identity **identity, char **verdict, struct err *err)
 {
 	if (identity_load(home->var_fd, ADMIN_KEY, identity, err) != 0 ||
 	    setup_check_init(home, *identity, err) != 0)
@@ -78,8 +83,8 @@ static int check_admin(struct home *home, const struct daemon_options *options, 
 	return check_main(home, *identity, verdict, err);
 }
 
-static int check_node(struct home *home, const struct daemon_options *options, const struct cluster *own,
-		      char **verdict, struct err *err)
+static int check_node(struct home *home, const struct daemon_options *options,
+		      const struct cluster *own, char **verdict, struct err *err)
 {
 	const struct runtime_options node = {.name = options->name,
 					     .role = options->role,
@@ -113,7 +118,8 @@ static int check_own_node(struct home *home, const struct daemon_options *option
 	return rc;
 }
 
-int daemon_check(struct home *home, const struct daemon_options *options, char **verdict, struct err *err)
+int daemon_check(struct home *home, const struct daemon_options *options, char **verdict,
+		 struct err *err)
 {
 	struct identity *identity = NULL;
 	char *admin = NULL, *node = NULL;

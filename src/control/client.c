@@ -104,9 +104,12 @@ int ask(struct ask *ask, json_t *request, unsigned limit_ms, json_t **out, struc
 	if (rc != 0)
 		return err_set(err, ERR_GONE, "the daemon went away");
 	if (receive(ask, loop_now() + limit_ms, err) != 0)
-		return err->code != ERR_RETRY ? -1
-					      : err_set(err, ERR_RETRY, "the daemon gave no answer within %u s: what was "
-							"asked may still be done, see its log", limit_ms / 1000);
+		return err->code != ERR_RETRY
+			       ? -1
+			       : err_set(err, ERR_RETRY,
+					 "the daemon gave no answer within %u s: what was "
+					 "asked may still be done, see its log",
+					 limit_ms / 1000);
 	c = cursor_of(ask->in.data, ask->in.len);
 	line = (char *)cursor_line(&c, &n);
 	answer = json_loadb(line, n, 0, NULL);

@@ -106,9 +106,11 @@ static void on_signal(uv_signal_t *handle, int number)
 static void open_signals(struct daemon *daemon)
 {
 	for (int i = 0; i < SIGNAL_COUNT; i++) {
-		(void)uv_signal_init(&daemon->loop, &daemon->signals[i]); /* never fails after the first */
+		(void)uv_signal_init(&daemon->loop,
+				     &daemon->signals[i]); /* never fails after the first */
 		daemon->signals[i].data = daemon;
-		(void)uv_signal_start(&daemon->signals[i], on_signal, signal_numbers[i]); /* a valid number */
+		(void)uv_signal_start(&daemon->signals[i], on_signal,
+				      signal_numbers[i]); /* a valid number */
 	}
 	daemon->signals_open = true;
 	(void)signal(SIGPIPE, SIG_IGN); /* a valid number */
@@ -154,13 +156,15 @@ static int force_reload(struct daemon *daemon, struct err *err)
 	char hex[OID_HEX_SIZE];
 	struct oid commit;
 	bool changed;
-	int rc = reload_init(daemon->home, daemon->identity, true, &findings, &changed, &commit, err);
+	int rc = reload_init(daemon->home, daemon->identity, true, &findings, &changed, &commit,
+			     err);
 
 	for (size_t i = 0; i < findings.count; i++)
 		log_error("setup", "", "%s", findings.lines[i]);
 	findings_clear(&findings);
 	if (rc == 0 && changed)
-		log_notice("setup", "main", "%.12s has what etc/init holds, read again", oid_hex(&commit, hex));
+		log_notice("setup", "main", "%.12s has what etc/init holds, read again",
+			   oid_hex(&commit, hex));
 	else if (rc == 0)
 		log_notice("setup", "main", "has what etc/init holds already");
 	return rc;
@@ -195,15 +199,16 @@ static int admin_half(struct daemon *daemon, struct err *err)
 	daemon->admin.host = daemon->cluster.host;
 	if (rc == 0)
 		rc = serve_start(&daemon->loop, daemon->home, daemon->identity, listen_host,
-				 daemon->cluster.port, on_nodes_changed, daemon, &daemon->admin.serve, err);
+				 daemon->cluster.port, on_nodes_changed, daemon,
+				 &daemon->admin.serve, err);
 	if (rc == 0) /* before the loop runs, and anyone registers */
 		serve_set_approve(daemon->admin.serve, settings.approve);
 	if (rc == 0)
-		rc = admin_start(&daemon->loop, daemon->home, daemon->identity, on_published, daemon,
-				 &daemon->admin.admin, err);
+		rc = admin_start(&daemon->loop, daemon->home, daemon->identity, on_published,
+				 daemon, &daemon->admin.admin, err);
 	if (rc == 0)
-		rc = server_start(&daemon->loop, path, admin_answer, admin_client_gone, &daemon->admin,
-				  &daemon->admin_server, err);
+		rc = server_start(&daemon->loop, path, admin_answer, admin_client_gone,
+				  &daemon->admin, &daemon->admin_server, err);
 	if (rc == 0)
 		log_notice("serve", "", "admin listens on %s port %u", listen_host,
 			   serve_port(daemon->admin.serve));
@@ -236,8 +241,8 @@ static int node_half(struct daemon *daemon, struct err *err)
 		daemon->admin.own_role = options.role;
 		options.cluster = &own;
 	}
-	rc = runtime_start(&daemon->loop, daemon->home, &options, daemon->proc, on_node_changed, daemon,
-			   &daemon->node.runtime, err);
+	rc = runtime_start(&daemon->loop, daemon->home, &options, daemon->proc, on_node_changed,
+			   daemon, &daemon->node.runtime, err);
 	if (rc == 0)
 		rc = server_start(&daemon->loop, path, node_answer, node_client_gone, &daemon->node,
 				  &daemon->node_server, err);
@@ -311,7 +316,8 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 	if (home_lock(daemon->home, err) != 0)
 		return -1;
 	if (geteuid() == 0)
-		log_warning("daemon", "", "runs as root and needs no such rights: give it a user of its own");
+		log_warning("daemon", "",
+			    "runs as root and needs no such rights: give it a user of its own");
 	walls_raise(daemon->home, daemon->options->role != NULL);
 	if (daemon->options->admin && admin_open(daemon, err) != 0)
 		return -1;
@@ -326,7 +332,8 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 	return status_half(daemon, err);
 }
 
-int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers, struct err *err)
+int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers,
+	       struct err *err)
 {
 	struct daemon *daemon = mem_new(1, sizeof(*daemon));
 	int rc;

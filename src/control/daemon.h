@@ -1,4 +1,7 @@
-/* A daemon: the loop, its admin half, its node half, its control sockets and signals, from start to stop. */
+/*
+ * A daemon: the loop, its admin half, its node half, its control sockets and signals, from start to
+ * stop.
+ */
 #ifndef MUSTER_CONTROL_DAEMON_H
 #define MUSTER_CONTROL_DAEMON_H
 
@@ -17,12 +20,17 @@ struct daemon_options {
 };
 
 /*
- * Runs until a signal ends it; HOME is open. 0 for a clean stop, -1 when it could not start. LINGERS: a name lookup hangs, and
- * the process is to end by _exit (see loop_run_out).
+ * Runs until a signal ends it; HOME is open. 0 for a clean stop, -1 when it could not start.
+ * LINGERS: a name lookup hangs, and the process is to end by _exit (see loop_run_out).
  */
-int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers, struct err *err);
+int daemon_run(struct home *home, const struct daemon_options *options, bool *lingers,
+	       struct err *err);
 
-/* What a start would find, without making or changing anything. A sentence for people in VERDICT (free). */
-int daemon_check(struct home *home, const struct daemon_options *options, char **verdict, struct err *err);
+/*
+ * What a start would find, without making or changing anything. A sentence for people in VERDICT
+ * (free).
+ */
+int daemon_check(struct home *home, const struct daemon_options *options, char **verdict,
+		 struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Changes of the cluster's keys for a client of the control socket: the work on a worker with a copy of the identity, the swap
- * on the loop, then a publication. A change of the release key has an end as well, once every branch has moved.
+ * Changes of the cluster's keys for a client of the control socket: the work on a worker with a
+ * copy of the identity, the swap on the loop, then a publication. A change of the release key has
+ * an end as well, once every branch has moved.
  */
 #include "control/answers.h"
 
@@ -35,7 +36,8 @@ struct key_job {
 struct change {
 	const char *name;
 	int (*work)(struct key_job *job, const struct keys_by *by); /* on a worker */
-	void (*done)(struct key_job *job);			     /* on the loop, with the new identity; ends the job some time */
+	/* on the loop, with the new identity; ends the job some time */
+	void (*done)(struct key_job *job);
 };
 
 static void job_end(struct key_job *job)
@@ -129,7 +131,8 @@ static void on_published(void *arg, const struct publication *publication, const
 	if (!publication) {
 		struct err why = *err;
 
-		(void)err_prefix(&why, "the keys are changed, and what follows is tried again later");
+		(void)err_prefix(&why,
+				 "the keys are changed, and what follows is tried again later");
 		job_refuse(job, &why);
 		return;
 	}
@@ -137,7 +140,8 @@ static void on_published(void *arg, const struct publication *publication, const
 	if (job->answers->identity->release_count > 1 && !publication->refused && job->ending) {
 		key_go_on(job->answers);
 	} else {
-		json_t *answer = job->ending ? keys_release_json(job->answers->identity, 0, json_incref(job->publication))
+		json_t *answer = job->ending ? keys_release_json(job->answers->identity, 0,
+								 json_incref(job->publication))
 					     : keys_epoch_json(job->answers->identity, &job->epoch,
 							       json_incref(job->publication));
 
@@ -173,10 +177,12 @@ static int retire_epoch(struct key_job *job, const struct keys_by *by)
 static void epoch_retired(struct key_job *job)
 {
 	if (job->answers->serve) {
-		job->cut_off = keys_cut_off(serve_registry(job->answers->serve), job->answers->identity);
+		job->cut_off =
+			keys_cut_off(serve_registry(job->answers->serve), job->answers->identity);
 		serve_keys_changed(job->answers->serve);
 	}
-	job_answer(job, keys_ended_json(job->answers->identity, job->ended, json_incref(job->cut_off)));
+	job_answer(job,
+		   keys_ended_json(job->answers->identity, job->ended, json_incref(job->cut_off)));
 }
 
 /* --- the release key --- */
@@ -204,7 +210,8 @@ static void release_ended(struct key_job *job)
 {
 	for (size_t i = 0; i < job->pins.count && job->answers->serve; i++)
 		serve_pinned(job->answers->serve, &job->pins.list[i].pin, &job->pins.list[i].raw);
-	job_answer(job, keys_release_json(job->answers->identity, job->pins.count, json_incref(job->publication)));
+	job_answer(job, keys_release_json(job->answers->identity, job->pins.count,
+					  json_incref(job->publication)));
 }
 
 static const struct change changes[] = {
@@ -214,7 +221,8 @@ static const struct change changes[] = {
 };
 static const struct change last_change = {"end-release", end_release, release_ended};
 
-static struct key_job *job_new(struct admin_answers *answers, struct client *client, const struct change *change)
+static struct key_job *job_new(struct admin_answers *answers, struct client *client,
+			       const struct change *change)
 {
 	struct key_job *job = mem_new(1, sizeof(*job));
 
@@ -231,15 +239,19 @@ void key_go_on(struct admin_answers *answers)
 {
 	struct key_job *job = answers->key_job;
 
-	if (job && job->publication && job->change != &last_change && (!answers->admin || !answers->serve)) {
+	if (job && job->publication && job->change != &last_change &&
+	    (!answers->admin || !answers->serve)) {
 		struct err err;
 
 		(void)err_set(&err, ERR_RETRY, STOPS);
 		job_refuse(job, &err);
 		return;
 	}
-	/* a pin that is being made may be signed by the old key: it is signed again with the others */
-	if (!answers->admin || !answers->serve || answers->identity->release_count < 2 || answers->pin_jobs)
+	/*
+	 * a pin that is being made may be signed by the old key: it is signed again with the others
+	 */
+	if (!answers->admin || !answers->serve || answers->identity->release_count < 2 ||
+	    answers->pin_jobs)
 		return;
 	if (job && (!job->publication || !job->ending || job->change == &last_change))
 		return;
@@ -256,7 +268,8 @@ void key_answer(struct admin_answers *answers, struct client *client, const json
 	const char *name = json_string_value(json_object_get(request, "change"));
 
 	if (answers->key_job) {
-		client_refuse(client, ERR_RETRY, "another change of the keys is under way: try again");
+		client_refuse(client, ERR_RETRY,
+			      "another change of the keys is under way: try again");
 		return;
 	}
 	for (size_t i = 0; name && i < sizeof(changes) / sizeof(changes[0]); i++)
@@ -264,7 +277,9 @@ void key_answer(struct admin_answers *answers, struct client *client, const json
 			begin(job_new(answers, client, changes + i));
 			return;
 		}
-	client_refuse(client, ERR_REFUSED, "the daemon does not know this change of keys: is it older than this program?");
+	client_refuse(
+		client, ERR_REFUSED,
+		"the daemon does not know this change of keys: is it older than this program?");
 }
 
 void key_client_gone(struct admin_answers *answers, const struct client *client)

@@ -1,4 +1,7 @@
-/* Membership for a client of the control socket: decided on the loop, then synced, then noted on a worker, then answered. */
+/*
+ * Membership for a client of the control socket: decided on the loop, then synced, then noted on a
+ * worker, then answered.
+ */
 #include "control/answers.h"
 
 #include "admin/audit.h"
@@ -49,11 +52,13 @@ static void done(void *arg)
 		admin_changed(job->answers);
 	}
 	if (job->rc != 0)
-		(void)err_prefix(&job->err, "it is in force, but not all of it is on the disk: run this again when that is mended");
+		(void)err_prefix(&job->err, "it is in force, but not all of it is on the disk: run "
+					    "this again when that is mended");
 	if (job->client && job->rc == 0)
 		client_answer(job->client, member_json(&job->member));
 	else if (job->client) /* GONE would be the daemon */
-		client_refuse(job->client, job->err.code == ERR_GONE ? ERR_RETRY : job->err.code, job->err.text);
+		client_refuse(job->client, job->err.code == ERR_GONE ? ERR_RETRY : job->err.code,
+			      job->err.text);
 	job_end(job);
 }
 
@@ -87,7 +92,8 @@ void member_answer(struct admin_answers *answers, struct client *client, const j
 	const char *act = "";
 	struct err err;
 
-	if (json_unpack((json_t *)request, "{s:s, s:s, s?s}", "act", &act, "node", &wish.node, "key", &wish.key) == 0)
+	if (json_unpack((json_t *)request, "{s:s, s:s, s?s}", "act", &act, "node", &wish.node,
+			"key", &wish.key) == 0)
 		wish.act = member_act_of(act);
 	if (wish.act == MEMBER_NONE)
 		client_refuse(client, ERR_CORRUPT, "the request is not complete");

@@ -51,14 +51,18 @@ char *node_line(const struct node_answers *answers)
 	status = runtime_status(answers->runtime);
 	release = json_string_value(json_object_get(status, "transactionId"));
 	rejected = json_object_get(status, "rejected");
-	text = release ? text_format(" sequence %lld (%.12s)",
-				     (long long)json_integer_value(json_object_get(status, "sequence")), release)
+	text = release ? text_format(
+				 " sequence %lld (%.12s)",
+				 (long long)json_integer_value(json_object_get(status, "sequence")),
+				 release)
 		       : text_copy(" no release yet");
-	line = text_format("node of role %s: %s,%s%s%s%s", json_string_value(json_object_get(status, "role")),
-			   json_string_value(json_object_get(status, "nodeState")), text,
-			   json_is_object(json_object_get(status, "held")) ? "; held" : "",
-			   json_is_object(rejected) ? "; newest release rejected: " : "",
-			   json_is_object(rejected) ? json_string_value(json_object_get(rejected, "reason")) : "");
+	line = text_format(
+		"node of role %s: %s,%s%s%s%s", json_string_value(json_object_get(status, "role")),
+		json_string_value(json_object_get(status, "nodeState")), text,
+		json_is_object(json_object_get(status, "held")) ? "; held" : "",
+		json_is_object(rejected) ? "; newest release rejected: " : "",
+		json_is_object(rejected) ? json_string_value(json_object_get(rejected, "reason"))
+					 : "");
 	free(text);
 	json_decref(status);
 	return line;
@@ -78,7 +82,9 @@ void node_answer(void *arg, struct client *client, const json_t *request)
 	else if (strcmp(what, "resume") == 0)
 		runtime_resume(answers->runtime, on_done, client);
 	else if (strcmp(what, "status") != 0)
-		client_refuse(client, ERR_REFUSED, "the daemon does not know this request: is it older than this program?");
+		client_refuse(
+			client, ERR_REFUSED,
+			"the daemon does not know this request: is it older than this program?");
 	else if (!waiters_add(&answers->waiters, client, request))
 		client_answer(client, status_document(answers));
 }

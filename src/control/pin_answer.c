@@ -1,4 +1,7 @@
-/* Holding a node and letting it follow again, for a client of the control socket: one half on the loop, one on a worker. */
+/*
+ * Holding a node and letting it follow again, for a client of the control socket: one half on the
+ * loop, one on a worker.
+ */
 #include "control/answers.h"
 
 #include "admin/pinning.h"
@@ -53,7 +56,8 @@ static void done(void *arg)
 	job_end(job);
 }
 
-static void begin(struct admin_answers *answers, struct client *client, const struct pinning *pinning)
+static void begin(struct admin_answers *answers, struct client *client,
+		  const struct pinning *pinning)
 {
 	struct pin_job *job = mem_new(1, sizeof(*job));
 
@@ -72,13 +76,13 @@ void pin_answer(struct admin_answers *answers, struct client *client, const json
 	struct pinning pinning;
 	struct err err;
 
-	if (json_unpack((json_t *)request, "{s:s, s?s, s?s}", "node", &wish.node, "rev", &wish.rev, "reason",
-			&wish.reason) != 0) {
+	if (json_unpack((json_t *)request, "{s:s, s?s, s?s}", "node", &wish.node, "rev", &wish.rev,
+			"reason", &wish.reason) != 0) {
 		client_refuse(client, ERR_CORRUPT, "the request is not complete");
 	} else if (answers->key_job) {
 		client_refuse(client, ERR_RETRY, "the cluster's keys are being changed: try again");
-	} else if (pinning_begin(serve_registry(answers->serve), serve_pins(answers->serve), &wish, &pinning,
-				 &err) != 0) {
+	} else if (pinning_begin(serve_registry(answers->serve), serve_pins(answers->serve), &wish,
+				 &pinning, &err) != 0) {
 		client_refuse(client, err.code, err.text);
 	} else if (pinning.needless) {
 		client_answer(client, pinning_json(&pinning));

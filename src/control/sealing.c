@@ -11,7 +11,8 @@
 
 enum {
 	VALUE_MAX = 2 * LIMIT_SECRET_VALUE, /* bytes of a value, sealed or not */
-	ROLE_KEY_ROOM = 4096,               /* all keys of a role: memory that grows leaves copies */
+	/* all keys of a role: memory that grows leaves copies */
+	ROLE_KEY_ROOM = 4096,
 };
 
 /* --- who asks --- */
@@ -26,13 +27,14 @@ static int exchange(struct sealing_by *by, const char *what, const char *scope, 
 	int rc;
 
 	if (!by->ask)
-		return err_set(err, ERR_REFUSED,
-			       "there is no configuration secret: put one into etc/secret, or start "
-			       "the daemon that has it");
+		return err_set(
+			err, ERR_REFUSED,
+			"there is no configuration secret: put one into etc/secret, or start "
+			"the daemon that has it");
 	buf_init(&text, 2 * VALUE_MAX);
 	encode_base64(&text, value, n);
-	request = json_pack("{s:s, s:s, s:s, s:s}", "do", what, "scope", scope, "path", path, "value",
-			    buf_text(&text));
+	request = json_pack("{s:s, s:s, s:s, s:s}", "do", what, "scope", scope, "path", path,
+			    "value", buf_text(&text));
 	seal_wipe(&text);
 	if (!request)
 		return err_set(err, ERR_CORRUPT, "the path of a secret is no text");
@@ -139,8 +141,9 @@ static json_t *ids_in(const struct keyring *ring, const char *scope)
 	char id[SEAL_ID_HEX_SIZE];
 
 	for (size_t i = 0; i < keyring_count(ring); i++)
-		(void)json_array_append_new(ids, keyring_id(ring, i, scope, id) ? json_string(id)
-										: json_null()); /* only out of memory */
+		(void)json_array_append_new(ids, keyring_id(ring, i, scope, id)
+							 ? json_string(id)
+							 : json_null()); /* only out of memory */
 	return ids;
 }
 
@@ -149,15 +152,15 @@ static void answer_ids(const struct keyring *ring, struct client *client, const 
 	json_t *all = json_object(), *scope;
 	size_t i;
 
-	json_array_foreach(json_object_get(request, "scopes"), i, scope)
-		if (json_is_string(scope))
-			(void)json_object_set_new(all, json_string_value(scope),
-						  ids_in(ring, json_string_value(scope))); /* ditto */
+	json_array_foreach(json_object_get(request, "scopes"), i, scope) if (json_is_string(scope))(
+		void) json_object_set_new(all, json_string_value(scope),
+					  ids_in(ring, json_string_value(scope))); /* ditto */
 	client_answer(client, json_pack("{s:s, s:b, s:o}", "source", keyring_source(ring), "file",
 					keyring_is_file(ring), "ids", all));
 }
 
-static void answer_role_key(const struct keyring *ring, struct client *client, const json_t *request)
+static void answer_role_key(const struct keyring *ring, struct client *client,
+			    const json_t *request)
 {
 	const char *role = json_string_value(json_object_get(request, "role"));
 	struct err err = {.code = ERR_NONE};

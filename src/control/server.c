@@ -122,10 +122,12 @@ void client_answer(struct client *client, json_t *document)
 
 void client_refuse(struct client *client, enum err_code code, const char *text)
 {
-	json_t *document = json_pack("{s:{s:s, s:s}}", "error", "code", err_code_text(code), "text", text);
+	json_t *document =
+		json_pack("{s:{s:s, s:s}}", "error", "code", err_code_text(code), "text", text);
 
-	client_answer(client, document ? document : json_pack("{s:{s:s, s:s}}", "error", "code", "refused", "text",
-							     "the reason is not text"));
+	client_answer(client, document ? document
+				       : json_pack("{s:{s:s, s:s}}", "error", "code", "refused",
+						   "text", "the reason is not text"));
 }
 
 /* One request at a time: the next is looked at when this one is answered. */
@@ -224,8 +226,8 @@ static void on_connection(uv_stream_t *stream, int status)
 	server->first = client;
 	server->count++;
 	buf_init(&client->in, LIMIT_CONTROL_REQUEST);
-	if (uv_accept(stream, (uv_stream_t *)&client->pipe) != 0 || server->count > LIMIT_CONTROL_CLIENTS ||
-	    !is_allowed(client)) {
+	if (uv_accept(stream, (uv_stream_t *)&client->pipe) != 0 ||
+	    server->count > LIMIT_CONTROL_CLIENTS || !is_allowed(client)) {
 		log_warning("control", "", "a local client was turned away");
 		client_close(client);
 	} else if (uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) != 0) {
@@ -252,8 +254,9 @@ int server_start(uv_loop_t *loop, const char *path, server_fn *fn, server_gone_f
 	(void)uv_pipe_init(loop, &server->pipe, 0); /* never fails */
 	(void)unlink(path);			    /* the home is locked: nobody listens there */
 	mask = umask(0117);			    /* 0660 from the first moment */
-	rc = strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path) ? uv_pipe_bind(&server->pipe, path)
-								       : UV_ENAMETOOLONG;
+	rc = strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path)
+		     ? uv_pipe_bind(&server->pipe, path)
+		     : UV_ENAMETOOLONG;
 	(void)umask(mask); /* never fails */
 	if (rc == 0)
 		rc = uv_listen((uv_stream_t *)&server->pipe, 16, on_connection);

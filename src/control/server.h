@@ -1,6 +1,6 @@
 /*
- * The local control socket: a line of JSON in, a line of JSON out, for the command line of the same machine. Who may open the
- * socket is decided by its mode (0660) and by the peer's credentials.
+ * The local control socket: a line of JSON in, a line of JSON out, for the command line of the same
+ * machine. Who may open the socket is decided by its mode (0660) and by the peer's credentials.
  */
 #ifndef MUSTER_CONTROL_SERVER_H
 #define MUSTER_CONTROL_SERVER_H

@@ -22,7 +22,8 @@ struct service {
 
 static void tell_ready(struct service *service)
 {
-	if (service->owes_ready && service->calls->ready(service->arg) && notify_send(&service->notify, "READY=1"))
+	if (service->owes_ready && service->calls->ready(service->arg) &&
+	    notify_send(&service->notify, "READY=1"))
 		service->owes_ready = false;
 }
 
@@ -61,7 +62,8 @@ static void on_timer(uv_timer_t *timer)
 	uint64_t now = uv_now(timer->loop), wait = service->notify.watchdog_ms;
 
 	/* a wake-up that is a little early must not make the next one too late */
-	if (wait > 0 && now + AGAIN_MS >= service->alive + wait && notify_send(&service->notify, "WATCHDOG=1"))
+	if (wait > 0 && now + AGAIN_MS >= service->alive + wait &&
+	    notify_send(&service->notify, "WATCHDOG=1"))
 		service->alive = now;
 	service_changed(service);
 	arm(service);
@@ -114,7 +116,8 @@ void service_stop(struct service *service)
 	if (!service || service->closing)
 		return;
 	service->closing = true;
-	(void)notify_send(&service->notify, "STOPPING=1\nSTATUS=stopping"); /* the manager sees the end anyway */
+	/* the manager sees the end anyway */
+	(void)notify_send(&service->notify, "STOPPING=1\nSTATUS=stopping");
 	notify_clear(&service->notify);
 	uv_close((uv_handle_t *)&service->timer, on_closed);
 }

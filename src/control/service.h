@@ -1,4 +1,7 @@
-/* What the daemon tells its service manager (core/notify.h), from the loop: ready, status, reloading, stopping, alive. */
+/*
+ * What the daemon tells its service manager (core/notify.h), from the loop: ready, status,
+ * reloading, stopping, alive.
+ */
 #ifndef MUSTER_CONTROL_SERVICE_H
 #define MUSTER_CONTROL_SERVICE_H
 
@@ -19,7 +22,10 @@ struct service *service_start(uv_loop_t *loop, const struct service_calls *calls
 void service_changed(struct service *service);
 /* A reload begins; READY=1 follows when ready() says that it is over. */
 void service_reloading(struct service *service);
-/* Tells that the daemon stops, and ends: memory goes when the loop has closed the handle. NULL is fine. */
+/*
+ * Tells that the daemon stops, and ends: memory goes when the loop has closed the handle. NULL is
+ * fine.
+ */
 void service_stop(struct service *service);
 
 #endif

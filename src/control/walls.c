@@ -30,8 +30,9 @@ static void take_path(struct walls *walls, char *path, bool write)
 }
 
 /*
- * The folder of what PATH leads to: a file that is replaced there later is another one, which a rule on the file of today
- * would not cover. Only the file itself where that is no folder of its own.
+ * The folder of what PATH leads to: a file that is replaced there later is another one, which a
+ * rule on the file of today would not cover. Only the file itself where that is no folder of its
+ * own.
  */
 static void take_target(struct walls *walls, const char *path)
 {
@@ -65,12 +66,15 @@ static void take_links(struct walls *walls, const struct home *home, const char 
 /* Where the configuration secret comes from, read again at each SIGHUP (crypto/secret.h). */
 static void take_secret(struct walls *walls)
 {
-	const char *named = getenv("MUSTER_CONFIG_SECRET_FILE"), *folder = getenv("CREDENTIALS_DIRECTORY");
+	const char *named = getenv("MUSTER_CONFIG_SECRET_FILE"),
+		   *folder = getenv("CREDENTIALS_DIRECTORY");
 
 	if (named && *named) {
 		const char *slash = strrchr(named, '/');
 
-		take_path(walls, slash && slash != named ? text_copy_n(named, (size_t)(slash - named)) : text_copy(named),
+		take_path(walls,
+			  slash && slash != named ? text_copy_n(named, (size_t)(slash - named))
+						  : text_copy(named),
 			  false);
 		take_target(walls, named);
 	}
@@ -97,8 +101,8 @@ void walls_raise(const struct home *home, bool node)
 	take_links(&walls, home, "");
 	take_links(&walls, home, "init");
 	up = sandbox_enter(walls.paths, walls.count);
-	log_debug("daemon", "", "walls around files: %s, around system calls: %s", up & SANDBOX_FILES ? "yes" : "no",
-		  up & SANDBOX_CALLS ? "yes" : "no");
+	log_debug("daemon", "", "walls around files: %s, around system calls: %s",
+		  up & SANDBOX_FILES ? "yes" : "no", up & SANDBOX_CALLS ? "yes" : "no");
 	for (size_t i = 0; i < walls.count; i++)
 		free((char *)walls.paths[i].path);
 }

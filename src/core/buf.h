@@ -1,6 +1,7 @@
 /*
- * Bytes: a bounded buffer that is written to, and a cursor that reads. Both remember the first failure, so a run of
- * puts or gets is checked once, at its end. There is no other pointer arithmetic on bytes from outside.
+ * Bytes: a bounded buffer that is written to, and a cursor that reads. Both remember the first
+ * failure, so a run of puts or gets is checked once, at its end. There is no other pointer
+ * arithmetic on bytes from outside.
  */
 #ifndef MUSTER_CORE_BUF_H
 #define MUSTER_CORE_BUF_H
@@ -25,7 +26,10 @@ void buf_clear(struct buf *buf);
 void buf_reset(struct buf *buf);
 /* Drops the first N bytes (N <= len). */
 void buf_consume(struct buf *buf, size_t n);
-/* Room for N more bytes at the end; the caller fills them and adds to len. NULL and failed if they do not fit. */
+/*
+ * Room for N more bytes at the end; the caller fills them and adds to len. NULL and failed if they
+ * do not fit.
+ */
 uint8_t *buf_reserve(struct buf *buf, size_t n);
 /* The memory moves to the caller (free); the buffer is empty again. NULL if nothing was put. */
 uint8_t *buf_steal(struct buf *buf, size_t *len);

@@ -46,7 +46,8 @@ static bool shut_in(int fd, const struct child_limits *limits, size_t used)
 }
 
 static _Noreturn void child_main(int fd, int (*fn)(void *arg, struct buf *out, struct err *err),
-				 void *arg, const struct child_limits *limits, size_t used, size_t max)
+				 void *arg, const struct child_limits *limits, size_t used,
+				 size_t max)
 {
 	struct err err = {.code = ERR_NONE};
 	struct buf out;
@@ -73,7 +74,10 @@ static _Noreturn void child_main(int fd, int (*fn)(void *arg, struct buf *out, s
 
 /* --- in the parent --- */
 
-/* Bytes of private memory this process has; asked before the fork: /proc/self of a child is outside the daemon's walls. */
+/*
+ * Bytes of private memory this process has; asked before the fork: /proc/self of a child is outside
+ * the daemon's walls.
+ */
 static size_t memory_used(void)
 {
 	char text[128] = "";
@@ -155,9 +159,9 @@ static pid_t fork_quietly(void)
 }
 
 /*
- * AddressSanitizer's locks, unlike those of the C library's allocator, are not made whole in a child:
- * where another thread held one at the fork, the child waits for ever, busily or not. Only in such a
- * build what takes too long is therefore tried again, and the first tries end early.
+ * AddressSanitizer's locks, unlike those of the C library's allocator, are not made whole in a
+ * child: where another thread held one at the fork, the child waits for ever, busily or not. Only
+ * in such a build what takes too long is therefore tried again, and the first tries end early.
  */
 #if defined(__SANITIZE_ADDRESS__)
 enum { TRIES = 5, FIRST_TRIES_SECONDS = 1, FIRST_TRIES_WAIT = 4000 };
@@ -167,8 +171,8 @@ enum { TRIES = 1, FIRST_TRIES_SECONDS = 0, FIRST_TRIES_WAIT = 0 };
 
 /* LATE: it did not end in time. */
 static int run_once(int (*fn)(void *arg, struct buf *out, struct err *err), void *arg,
-		    const struct child_limits *limits, unsigned wait_ms, struct buf *out, bool *late,
-		    struct err *err)
+		    const struct child_limits *limits, unsigned wait_ms, struct buf *out,
+		    bool *late, struct err *err)
 {
 	struct buf answer;
 	size_t used = memory_used();

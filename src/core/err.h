@@ -1,6 +1,6 @@
 /*
- * Errors: one object, handed in by the caller, filled once where the fault is found, given a prefix on the
- * way up and logged once at the boundary of the step.
+ * Errors: one object, handed in by the caller, filled once where the fault is found, given a prefix
+ * on the way up and logged once at the boundary of the step.
  */
 #ifndef MUSTER_CORE_ERR_H
 #define MUSTER_CORE_ERR_H

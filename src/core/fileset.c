@@ -182,7 +182,8 @@ static int read_entry(struct walk *walk, int dirfd, const char *prefix, const ch
 	} else {
 		rc = fs_read(dirfd, name, &data, err);
 		walk->total += data.len;
-		if (rc == 0 && (walk->total > LIMIT_TREE_SIZE || walk->set->count >= LIMIT_TREE_FILES))
+		if (rc == 0 &&
+		    (walk->total > LIMIT_TREE_SIZE || walk->set->count >= LIMIT_TREE_FILES))
 			rc = err_set(err, ERR_REFUSED, "%s: too many files or too large", path);
 		if (rc == 0)
 			rc = fileset_add(walk->set, path,

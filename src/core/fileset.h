@@ -1,6 +1,6 @@
 /*
- * A set of files in memory: a slice, the tree of a release, a staged revision. Paths are relative, with '/' between
- * names, and unique; the set is kept in byte order of the paths.
+ * A set of files in memory: a slice, the tree of a release, a staged revision. Paths are relative,
+ * with '/' between names, and unique; the set is kept in byte order of the paths.
  */
 #ifndef MUSTER_CORE_FILESET_H
 #define MUSTER_CORE_FILESET_H
@@ -26,7 +26,10 @@ struct fileset {
 	size_t cap;
 };
 
-/* A path that may be in a tree: relative, no empty, "." or ".." part, no ".git", no control character, at most LIMIT_PATH bytes. */
+/*
+ * A path that may be in a tree: relative, no empty, "." or ".." part, no ".git", no control
+ * character, at most LIMIT_PATH bytes.
+ */
 bool fileset_path_valid(const char *path);
 
 /* Adds a copy of DATA; refused when the path is bad or there already. */
@@ -41,7 +44,10 @@ bool fileset_equal(const struct fileset *a, const struct fileset *b);
 /* Frees the files; the set is empty and usable. A zeroed struct is an empty set. */
 void fileset_clear(struct fileset *set);
 
-/* Reads every regular file below the folder (at most LIMIT_TREE_* of limits.h); links and other types are refused. */
+/*
+ * Reads every regular file below the folder (at most LIMIT_TREE_* of limits.h); links and other
+ * types are refused.
+ */
 int fileset_read_dir(struct fileset *set, int dirfd, struct err *err);
 /* Writes every file below the (empty) folder, syncing each and each folder. */
 int fileset_write_dir(const struct fileset *set, int dirfd, struct err *err);

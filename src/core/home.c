@@ -71,7 +71,8 @@ int home_become_owner(const struct home *home, struct err *err)
 		return 0;
 	if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
 	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
-		return err_sys(err, "home: becoming user %lu, whose %s is", (unsigned long)st.st_uid, home->var);
+		return err_sys(err, "home: becoming user %lu, whose %s is",
+			       (unsigned long)st.st_uid, home->var);
 	return 0;
 }
 
@@ -83,7 +84,8 @@ static int check_owner(const struct home *home, struct err *err)
 	if (fstat(home->var_fd, &st) != 0)
 		return err_sys(err, "home: %s", home->var);
 	if (st.st_uid != geteuid())
-		return err_set(err, ERR_REFUSED, "home: %s belongs to user %lu, not %lu: start as that user",
+		return err_set(err, ERR_REFUSED,
+			       "home: %s belongs to user %lu, not %lu: start as that user",
 			       home->var, (unsigned long)st.st_uid, (unsigned long)geteuid());
 	return 0;
 }

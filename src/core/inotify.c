@@ -55,13 +55,17 @@ static void on_event(struct inotify *in, const struct inotify_event *event)
 		forget(in, event->wd);
 }
 
-/* A hand that never stops writing must not keep the loop here: what is left is read in its next round. */
+/*
+ * A hand that never stops writing must not keep the loop here: what is left is read in its next
+ * round.
+ */
 enum { READS_AT_ONCE = 32 };
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct inotify *in = poll->data;
-	_Alignas(struct inotify_event) char bytes[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
+	_Alignas(struct inotify_event) char
+		bytes[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
 
 	(void)events; /* readable is all that was asked for */
 	for (int i = 0; i < READS_AT_ONCE && status == 0 && !in->closing; i++) {
@@ -70,7 +74,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		if (n <= 0)
 			return; /* EAGAIN: all read */
 		for (char *at = bytes; at < bytes + n && !in->closing;) {
-			const struct inotify_event *event = (const struct inotify_event *)(void *)at;
+			const struct inotify_event *event =
+				(const struct inotify_event *)(void *)at;
 
 			on_event(in, event);
 			at += sizeof(*event) + event->len;
@@ -98,7 +103,8 @@ int inotify_new(uv_loop_t *loop, inotify_fn *fn, void *arg, struct inotify **out
 		return err_set(err, ERR_RETRY, "inotify: %s", uv_strerror(rc));
 	}
 	in->poll.data = in;
-	(void)uv_poll_start(&in->poll, UV_READABLE, on_readable); /* fails only on a closing handle */
+	(void)uv_poll_start(&in->poll, UV_READABLE,
+			    on_readable); /* fails only on a closing handle */
 	*out = in;
 	return 0;
 }

@@ -68,7 +68,10 @@ void log_at(enum log_level level, const char *step, const char *object, const ch
 		n = (int)sizeof(line) - 2;
 	text_escape_in_place(line);
 	line[n] = '\n';
-	/* one write, so that lines of several processes do not mix; there is no one to tell if it fails */
+	/*
+	 * one write, so that lines of several processes do not mix; there is no one to tell if it
+	 * fails
+	 */
 	if (write(STDERR_FILENO, line, (size_t)n + 1) < 0)
 		return;
 }

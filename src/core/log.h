@@ -1,11 +1,14 @@
 /*
- * The log: `step object: message` on stderr, one line each, lower case, no secrets. The step is the word of the
- * step in the table, the file and the manual, so that a line leads to its file.
+ * The log: `step object: message` on stderr, one line each, lower case, no secrets. The step is the
+ * word of the step in the table, the file and the manual, so that a line leads to its file.
  */
 #ifndef MUSTER_CORE_LOG_H
 #define MUSTER_CORE_LOG_H
 
-/* error: someone must act; warning: we coped; notice: configuration changed hands; info: connections; debug: states */
+/*
+ * error: someone must act; warning: we coped; notice: configuration changed hands; info:
+ * connections; debug: states
+ */
 #define LOG_LEVELS(X)                                                                              \
 	X(ERROR, "error", 3)                                                                       \
 	X(WARNING, "warning", 4)                                                                   \
@@ -22,7 +25,10 @@ enum log_level {
 /* Parses a level in any case ("warn" is "warning"); 0, or -1 for another word. */
 int log_level_parse(const char *word, enum log_level *level);
 
-/* Lines below LEVEL are dropped. Under systemd (JOURNAL_STREAM set) lines carry a priority instead of a time. */
+/*
+ * Lines below LEVEL are dropped. Under systemd (JOURNAL_STREAM set) lines carry a priority instead
+ * of a time.
+ */
 void log_setup(enum log_level level);
 
 /* Writes one line; control characters in it are escaped, so text of a peer may be passed. */

@@ -7,15 +7,16 @@
 #include <uv.h>
 
 /*
- * Runs WORK(arg) on a worker thread, then DONE(arg) on the loop. ARG belongs to the work until DONE runs, which it
- * always does. WORK must touch nothing that the loop touches.
+ * Runs WORK(arg) on a worker thread, then DONE(arg) on the loop. ARG belongs to the work until DONE
+ * runs, which it always does. WORK must touch nothing that the loop touches.
  */
 void loop_work(uv_loop_t *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 /*
- * Runs LOOP, whose handles are being closed, until nothing is left: true. False: all is done but name lookups (uv_getaddrinfo),
- * which cannot be cancelled while the system's resolver waits, possibly for minutes. LOOP must then stay where it is, and the
- * process is to end by _exit: exit() waits for libuv's threads.
+ * Runs LOOP, whose handles are being closed, until nothing is left: true. False: all is done but
+ * name lookups (uv_getaddrinfo), which cannot be cancelled while the system's resolver waits,
+ * possibly for minutes. LOOP must then stay where it is, and the process is to end by _exit: exit()
+ * waits for libuv's threads.
  */
 bool loop_run_out(uv_loop_t *loop);
 

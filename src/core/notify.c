@@ -24,7 +24,8 @@ static int find_address(struct notify *notify, const char *name)
 	memcpy(notify->address.sun_path, name, n);
 	notify->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 	if (name[0] == '@')
-		notify->address.sun_path[0] = '\0'; /* an abstract name, which ends with its length */
+		/* an abstract name, which ends with its length */
+		notify->address.sun_path[0] = '\0';
 	else
 		notify->address_size++;
 	return 0;
@@ -64,7 +65,8 @@ bool notify_send(const struct notify *notify, const char *fmt, ...)
 	if (notify->fd < 0)
 		return true;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut is fine: only a status can be that long */
+	/* cut is fine: only a status can be that long */
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	do
 		n = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL,

@@ -50,7 +50,11 @@ int proc_start(const char *etc, struct proc **out, struct err *err)
 		return -1;
 	}
 	if (pid == 0) {
-		(void)close(pair[0]); /* the daemon's: when that one ends, even killed, the runner ends its hook and itself */
+		/*
+		 * the daemon's: when that one ends, even killed, the runner ends its hook and
+		 * itself
+		 */
+		(void)close(pair[0]);
 		runner_main(pair[1], etc);
 	}
 	(void)close(pair[1]); /* the runner's */
@@ -104,7 +108,8 @@ static void send_first(struct proc *proc)
 				MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n != (ssize_t)proc->first->request.len) {
 		proc->broken = true;
-		(void)uv_timer_start(&proc->failer, on_failer, 0, 0); /* fails only without a function */
+		(void)uv_timer_start(&proc->failer, on_failer, 0,
+				     0); /* fails only without a function */
 	}
 }
 
@@ -138,7 +143,8 @@ int proc_attach(struct proc *proc, uv_loop_t *loop, struct err *err)
 	proc->poll.data = proc->failer.data = proc;
 	proc->handles = 2;
 	proc->attached = true;
-	(void)uv_poll_start(&proc->poll, UV_READABLE, on_answer); /* fails only on a closing handle */
+	(void)uv_poll_start(&proc->poll, UV_READABLE,
+			    on_answer); /* fails only on a closing handle */
 	return 0;
 }
 

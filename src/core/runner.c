@@ -1,4 +1,7 @@
-/* The process that runs hooks: see runner.h. It has nothing else to do, so it waits where it stands. */
+/*
+ * The process that runs hooks: see runner.h. It has nothing else to do, so it waits where it
+ * stands.
+ */
 #include "core/runner.h"
 
 #include "core/buf.h"
@@ -20,7 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What hooks have said since the last call that was no repetition: hashes, since equal lines are all that is looked for. */
+/*
+ * What hooks have said since the last call that was no repetition: hashes, since equal lines are
+ * all that is looked for.
+ */
 struct said {
 	uint64_t lines[RUNNER_SAID_MAX];
 	size_t count;
@@ -76,7 +82,8 @@ static bool request_parse(const void *data, size_t n, struct request *request)
 	request->folder = take_part(&c);
 	request->argument = take_part(&c);
 	count = cursor_be32(&c);
-	request->env[0] = text_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	request->env[0] =
+		text_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	for (uint32_t i = 0; i < count && i < RUNNER_ENV_MAX; i++)
 		request->env[i + 1] = take_part(&c);
 	return count <= RUNNER_ENV_MAX && request->again <= 1 && cursor_done(&c);
@@ -100,8 +107,12 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 	return hash;
 }
 
-/* At LEVEL; what is repeated, or no longer can be remembered, at debug: a probe that fails each second must not fill the log. */
-static void say(const struct request *request, enum log_level level, const char *name, const char *line)
+/*
+ * At LEVEL; what is repeated, or no longer can be remembered, at debug: a probe that fails each
+ * second must not fill the log.
+ */
+static void say(const struct request *request, enum log_level level, const char *name,
+		const char *line)
 {
 	struct said *said = request->said;
 	uint64_t hash = hash_text(hash_text(UINT64_C(14695981039346656037), name), line);
@@ -144,8 +155,8 @@ static bool take_output(struct hook *hook)
 static _Noreturn void child(const struct hook *hook, const char *path, int output)
 {
 	int null = open("/dev/null", O_RDONLY);
-	char *const argv[] = {(char *)path, *hook->request->argument ? hook->request->argument : NULL,
-			      NULL};
+	char *const argv[] = {(char *)path,
+			      *hook->request->argument ? hook->request->argument : NULL, NULL};
 
 	(void)setpgid(0, 0); /* fails only where it is done already */
 	for (int number = 1; number < 32; number++)
@@ -153,7 +164,10 @@ static _Noreturn void child(const struct hook *hook, const char *path, int outpu
 	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
 	    chdir("/") != 0)
 		_exit(126);
-	/* nor what whoever started the daemon had open; a kernel that is too old for it leaves that much */
+	/*
+	 * nor what whoever started the daemon had open; a kernel that is too old for it leaves that
+	 * much
+	 */
 	(void)close_range(3, ~0u, 0);
 	(void)execve(path, argv, hook->request->env); /* returns only when it fails */
 	(void)fprintf(stderr, "cannot be run: %s\n", strerror(errno));
@@ -182,7 +196,10 @@ static bool hook_start(struct hook *hook, const char *path)
 	return false;
 }
 
-/* Waits for the hook's end, the TIME it has, in milliseconds, or the daemon's end. True when it ended by itself. */
+/*
+ * Waits for the hook's end, the TIME it has, in milliseconds, or the daemon's end. True when it
+ * ended by itself.
+ */
 static bool hook_wait(struct hook *hook, int64_t time)
 {
 	int64_t until = now_ms() + time;
@@ -238,14 +255,18 @@ static bool hook_run(struct hook *hook, const char *path, char *text, size_t siz
 		return false;
 	}
 	if (!hook_start(hook, path)) {
-		(void)snprintf(text, size, "%s: cannot be started: %s", hook->name, strerror(errno));
+		(void)snprintf(text, size, "%s: cannot be started: %s", hook->name,
+			       strerror(errno));
 		return false;
 	}
 	ended = hook_wait(hook, time);
-	/* its group too: what it left behind must not outlive it when it failed or hung; while the leader is not
-	 * waited for, its number cannot be another's */
+	/*
+	 * its group too: what it left behind must not outlive it when it failed or hung; while the
+	 * leader is not waited for, its number cannot be another's
+	 */
 	if (!ended || !has_exited_well(hook->pid))
-		(void)kill(-hook->pid, SIGKILL); /* the group is there: the leader is a zombie at least */
+		/* the group is there: the leader is a zombie at least */
+		(void)kill(-hook->pid, SIGKILL);
 	while (waitpid(hook->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	while (hook->lines <= RUNNER_LINES_MAX && ended && take_output(hook))
@@ -256,8 +277,8 @@ static bool hook_run(struct hook *hook, const char *path, char *text, size_t siz
 	(void)close(hook->output); /* only read */
 	(void)close(hook->pidfd);  /* only waited for */
 	if (!ended)
-		(void)snprintf(text, size, "%s: did not end within %lld ms and was killed", hook->name,
-			       (long long)time);
+		(void)snprintf(text, size, "%s: did not end within %lld ms and was killed",
+			       hook->name, (long long)time);
 	else if (WIFSIGNALED(status))
 		(void)snprintf(text, size, "%s: killed by signal %d", hook->name, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
@@ -316,7 +337,10 @@ static bool run_folder(const struct request *request, int daemon, char *text, si
 	return ok;
 }
 
-/* A folder of the operator's, where the daemon writes nothing, and no variable that a program is made to do other things by. */
+/*
+ * A folder of the operator's, where the daemon writes nothing, and no variable that a program is
+ * made to do other things by.
+ */
 static bool may_run(const struct request *request, const char *etc)
 {
 	const char *name;

@@ -1,6 +1,7 @@
 /*
- * The process that runs hooks. A request is one packet: be32 limit of each and be32 of all in milliseconds (0:
- * none), be32 again (0 or 1), parts step, folder, argument, be32 count, that many parts NAME=value. An answer is one packet: 'y' or 'n', then a sentence.
+ * The process that runs hooks. A request is one packet: be32 limit of each and be32 of all in
+ * milliseconds (0: none), be32 again (0 or 1), parts step, folder, argument, be32 count, that many
+ * parts NAME=value. An answer is one packet: 'y' or 'n', then a sentence.
  */
 #ifndef MUSTER_CORE_RUNNER_H
 #define MUSTER_CORE_RUNNER_H
@@ -14,8 +15,9 @@ enum {
 };
 
 /*
- * Serves requests on FD until it closes; never returns. Only folders in ETC are run, and only with variables MUSTER_*: whoever has
- * taken over the daemon, inside its walls, must not get out of them by what it asks for here.
+ * Serves requests on FD until it closes; never returns. Only folders in ETC are run, and only with
+ * variables MUSTER_*: whoever has taken over the daemon, inside its walls, must not get out of them
+ * by what it asks for here.
  */
 _Noreturn void runner_main(int fd, const char *etc);
 

@@ -20,11 +20,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A sanitizer's runtime looks into its own process with ptrace, runs a symbolizer and maps /proc: no walls there. */
+/*
+ * A sanitizer's runtime looks into its own process with ptrace, runs a symbolizer and maps /proc:
+ * no walls there.
+ */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+	__has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -46,7 +50,10 @@ enum {
 #define RIGHT_IOCTL    (UINT64_C(1) << 15)
 #define SCOPE_SIGNAL   (UINT64_C(1) << 1)
 
-/* struct landlock_ruleset_attr of ABI 6: an older kernel takes it as long as what it does not know is 0. */
+/*
+ * struct landlock_ruleset_attr of ABI 6: an older kernel takes it as long as what it does not know
+ * is 0.
+ */
 struct ruleset {
 	uint64_t files, net, scopes;
 };
@@ -55,15 +62,18 @@ static const uint64_t rights_of_file = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACC
 				       LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_TRUNCATE | RIGHT_IOCTL;
 static const uint64_t rights_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 /* No device and no fifo is ever made. */
-static const uint64_t rights_write = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-				     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-				     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
-				     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
-				     LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER | RIGHT_TRUNCATE;
+static const uint64_t rights_write =
+	LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
+	LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+	LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+	LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER | RIGHT_TRUNCATE;
 
 /* What name lookups and the C library read, at any time. */
 static const struct sandbox_path system_paths[] = {
-	/* all of it: resolv.conf, hosts and others are replaced by renames, so that rules on them alone would not last */
+	/*
+	 * all of it: resolv.conf, hosts and others are replaced by renames, so that rules on them
+	 * alone would not last
+	 */
 	{"/etc", false},
 	/* where resolv.conf leads to */
 	{"/run/systemd/resolve", false},
@@ -88,7 +98,8 @@ static const struct sandbox_path system_paths[] = {
 
 static int add_path(int ruleset, const struct sandbox_path *path, uint64_t handled)
 {
-	struct landlock_path_beneath_attr rule = {.allowed_access = path->write ? rights_write : rights_read};
+	struct landlock_path_beneath_attr rule = {.allowed_access =
+							  path->write ? rights_write : rights_read};
 	struct stat st;
 	int rc, number;
 
@@ -134,7 +145,8 @@ static bool enter_files(const struct sandbox_path *paths, size_t count)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
 	rc = fd < 0 ? -1 : 0;
 	if (rc == 0)
-		rc = add_paths(fd, system_paths, sizeof(system_paths) / sizeof(system_paths[0]), all.files);
+		rc = add_paths(fd, system_paths, sizeof(system_paths) / sizeof(system_paths[0]),
+			       all.files);
 	if (rc == 0)
 		rc = add_paths(fd, paths, count, all.files);
 	if (rc == 0)
@@ -161,30 +173,80 @@ static bool enter_files(const struct sandbox_path *paths, size_t count)
 /* Programs of others, the kernel, other processes, other users, other namespaces. */
 static const unsigned denied[] = {
 	/* to run something: hooks are the runner's, a process of its own */
-	SYS_execve, SYS_execveat,
+	SYS_execve,
+	SYS_execveat,
 	/* to look into other processes */
-	SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_pidfd_getfd, SYS_perf_event_open,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_kcmp,
+	SYS_pidfd_getfd,
+	SYS_perf_event_open,
 	/* other users */
-	SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setresuid, SYS_setresgid, SYS_setfsuid,
-	SYS_setfsgid, SYS_setgroups, SYS_capset,
+	SYS_setuid,
+	SYS_setgid,
+	SYS_setreuid,
+	SYS_setregid,
+	SYS_setresuid,
+	SYS_setresgid,
+	SYS_setfsuid,
+	SYS_setfsgid,
+	SYS_setgroups,
+	SYS_capset,
 	/* other trees of files, and namespaces (clone below) */
-	SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_move_mount, SYS_open_tree, SYS_fsopen,
-	SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_mount_setattr, SYS_unshare, SYS_setns, SYS_open_by_handle_at,
-	SYS_mknodat, SYS_quotactl, SYS_swapon, SYS_swapoff,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_move_mount,
+	SYS_open_tree,
+	SYS_fsopen,
+	SYS_fsconfig,
+	SYS_fsmount,
+	SYS_fspick,
+	SYS_mount_setattr,
+	SYS_unshare,
+	SYS_setns,
+	SYS_open_by_handle_at,
+	SYS_mknodat,
+	SYS_quotactl,
+	SYS_swapon,
+	SYS_swapoff,
 	/* the kernel, and what of it had faults most often */
-	SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_bpf, SYS_keyctl, SYS_add_key,
-	SYS_request_key, SYS_userfaultfd, SYS_io_uring_setup, SYS_personality, SYS_syslog, SYS_acct, SYS_reboot,
+	SYS_kexec_load,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_delete_module,
+	SYS_bpf,
+	SYS_keyctl,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_userfaultfd,
+	SYS_io_uring_setup,
+	SYS_personality,
+	SYS_syslog,
+	SYS_acct,
+	SYS_reboot,
 #ifdef SYS_kexec_file_load
 	SYS_kexec_file_load,
 #endif
 #if defined(__x86_64__)
-	SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_mknod,
+	SYS_iopl,
+	SYS_ioperm,
+	SYS_modify_ldt,
+	SYS_mknod,
 #endif
 	/* the machine's clock and name */
-	SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_sethostname, SYS_setdomainname,
+	SYS_settimeofday,
+	SYS_clock_settime,
+	SYS_adjtimex,
+	SYS_clock_adjtime,
+	SYS_sethostname,
+	SYS_setdomainname,
 };
 
-static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK /* asked by name lookups */};
+static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6,
+				    AF_NETLINK /* asked by name lookups */};
 
 enum {
 	DENIED_COUNT = sizeof(denied) / sizeof(denied[0]),
@@ -194,7 +256,8 @@ enum {
 };
 
 #define NAMESPACES                                                                                 \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET)
 #define DENY (SECCOMP_RET_ERRNO | EPERM)
 
 struct filter {
@@ -219,7 +282,10 @@ static void put_when(struct filter *f, unsigned how, uint32_t value, uint32_t wh
 	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, what));
 }
 
-/* The arguments of a call are 64 bits; of those looked at the kernel too takes the lower half. These machines are little-endian. */
+/*
+ * The arguments of a call are 64 bits; of those looked at the kernel too takes the lower half.
+ * These machines are little-endian.
+ */
 static size_t argument(unsigned number)
 {
 	return offsetof(struct seccomp_data, args) + number * sizeof(uint64_t);
@@ -227,7 +293,8 @@ static size_t argument(unsigned number)
 
 static void put_sockets(struct filter *f, uint32_t call)
 {
-	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 2 * FAMILY_COUNT + 2));
+	put(f,
+	    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 2 * FAMILY_COUNT + 2));
 	put_load(f, argument(0));
 	for (size_t i = 0; i < FAMILY_COUNT; i++)
 		put_when(f, BPF_JEQ, families[i], SECCOMP_RET_ALLOW);

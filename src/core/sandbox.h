@@ -1,6 +1,7 @@
 /*
- * The walls of the daemon, so that whoever takes it over by a fault of a parser gets little: Landlock for files, seccomp for
- * system calls, both for good and for all that it forks later. What the kernel does not have is left out and told.
+ * The walls of the daemon, so that whoever takes it over by a fault of a parser gets little:
+ * Landlock for files, seccomp for system calls, both for good and for all that it forks later. What
+ * the kernel does not have is left out and told.
  */
 #ifndef MUSTER_CORE_SANDBOX_H
 #define MUSTER_CORE_SANDBOX_H
@@ -8,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A folder with all below it, or a file; absolute, links are followed now. What is not there is passed over. */
+/*
+ * A folder with all below it, or a file; absolute, links are followed now. What is not there is
+ * passed over.
+ */
 struct sandbox_path {
 	const char *path;
 	bool write; /* make, change and remove too; else only read */
@@ -20,8 +24,9 @@ enum {
 };
 
 /*
- * Raises the walls around this thread and those it makes: call it before there is any other. Besides PATHS the process may
- * read what name lookups and the C library need. Returns the bits of what holds now; what does not is told at info.
+ * Raises the walls around this thread and those it makes: call it before there is any other.
+ * Besides PATHS the process may read what name lookups and the C library need. Returns the bits of
+ * what holds now; what does not is told at info.
  */
 unsigned sandbox_enter(const struct sandbox_path *paths, size_t count);
 

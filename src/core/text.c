@@ -34,7 +34,8 @@ char *text_time(int64_t seconds, char out[static TEXT_TIME_MAX])
 
 	out[0] = '\0';
 	if (seconds > 0 && gmtime_r(&t, &tm))
-		(void)strftime(out, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm); /* fits to year 9999 */
+		(void)strftime(out, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ",
+			       &tm); /* fits to year 9999 */
 	return out;
 }
 

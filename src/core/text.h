@@ -12,8 +12,8 @@ enum {
 };
 
 /*
- * A name of a role or node: [A-Za-z0-9][A-Za-z0-9._-]{0,63}, no "..", no ".lock" or "." at the end, not "HEAD" or
- * "common" (names become git refs and folders).
+ * A name of a role or node: [A-Za-z0-9][A-Za-z0-9._-]{0,63}, no "..", no ".lock" or "." at the end,
+ * not "HEAD" or "common" (names become git refs and folders).
  */
 bool name_valid(const char *name);
 
@@ -40,7 +40,10 @@ void *mem_grow(void *old, size_t count, size_t size);
 
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
-/* Whether one may be a slip of the pen for the other: they differ in at most two neighbouring bytes. */
+/*
+ * Whether one may be a slip of the pen for the other: they differ in at most two neighbouring
+ * bytes.
+ */
 bool text_near(const char *a, const char *b);
 
 #endif

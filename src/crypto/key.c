@@ -74,7 +74,8 @@ char *key_fingerprint(const uint8_t public[static KEY_SIZE], char out[static KEY
 {
 	uint8_t digest[crypto_generichash_BYTES];
 
-	(void)crypto_generichash(digest, sizeof(digest), public, KEY_SIZE, NULL, 0); /* only for wrong sizes */
+	(void)crypto_generichash(digest, sizeof(digest), public, KEY_SIZE, NULL,
+				 0); /* only for wrong sizes */
 	return sodium_bin2hex(out, KEY_FINGERPRINT_SIZE, digest, (KEY_FINGERPRINT_SIZE - 1) / 2);
 }
 
@@ -189,7 +190,8 @@ int identity_end_root(struct identity *identity, struct err *err)
 {
 	if (identity->root_count < IDENTITY_ROOTS)
 		return err_set(err, ERR_REFUSED,
-			       "there is only one epoch, %" PRIu32 ": genclust --rotate makes a new one first",
+			       "there is only one epoch, %" PRIu32
+			       ": genclust --rotate makes a new one first",
 			       identity->roots[0].epoch);
 	identity->root_count = 1;
 	crypto_wipe(&identity->roots[1], sizeof(identity->roots[1]));

@@ -65,7 +65,9 @@ void identity_free(struct identity *identity);
 struct identity *identity_copy(const struct identity *identity);
 /* TO becomes what FROM is, where others point to TO. */
 void identity_assign(struct identity *to, const struct identity *from);
-/* A new root key under the next epoch, the first; REFUSED when there are two, or no epoch is left. */
+/*
+ * A new root key under the next epoch, the first; REFUSED when there are two, or no epoch is left.
+ */
 int identity_add_root(struct identity *identity, struct err *err);
 /* The older root key ends; REFUSED when there is only one. */
 int identity_end_root(struct identity *identity, struct err *err);
@@ -91,7 +93,10 @@ int identity_save(int dirfd, const char *file, const struct identity *identity, 
 /* Writes it in the place of the one that is there, atomically: a rotation. */
 int identity_replace(int dirfd, const char *file, const struct identity *identity, struct err *err);
 
-/* The keystore for ROLE ("*": any) under the newest epoch, with the newest release key. Free with keystore_free. */
+/*
+ * The keystore for ROLE ("*": any) under the newest epoch, with the newest release key. Free with
+ * keystore_free.
+ */
 struct keystore *keystore_for(const struct identity *identity, const char *role);
 struct keystore *keystore_copy(const struct keystore *keystore);
 void keystore_free(struct keystore *keystore);
@@ -114,8 +119,8 @@ void key_join(const struct root_key *root, const uint8_t tag[static ROLE_TAG_SIZ
 	      uint8_t out[static KEY_SIZE]);
 
 /*
- * What people compare of a node's public key: the first 128 bits of its BLAKE2b-256, in hex. Nobody can make a second key with
- * the same.
+ * What people compare of a node's public key: the first 128 bits of its BLAKE2b-256, in hex. Nobody
+ * can make a second key with the same.
  */
 char *key_fingerprint(const uint8_t public[static KEY_SIZE], char out[static KEY_FINGERPRINT_SIZE]);
 

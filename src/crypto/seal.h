@@ -59,8 +59,9 @@ int seal_key_id(const char *text, char id[static SEAL_ID_HEX_SIZE], struct err *
 int seal_put(const struct seal_key *key, const char *scope, const char *path, const void *plain,
 	     size_t n, struct buf *out, struct err *err);
 /*
- * Appends the plain text, which the caller wipes (seal_wipe). CORRUPT when it does not open: another
- * key, scope or path, a bit changed, or not the one form. Nothing of the text is in an error.
+ * Appends the plain text, which the caller wipes (seal_wipe). CORRUPT when it does not open:
+ * another key, scope or path, a bit changed, or not the one form. Nothing of the text is in an
+ * error.
  */
 int seal_open(const struct seal_key *key, const char *scope, const char *path, const char *text,
 	      struct buf *out, struct err *err);

@@ -185,8 +185,9 @@ size_t keyring_secrets(const struct keyring *ring)
 int keyring_add_fresh(struct keyring *ring, struct err *err)
 {
 	if (ring->count == LIMIT_SECRET_KEYS)
-		return err_set(err, ERR_REFUSED, "%s: there are %u entries already: remove old ones",
-			       ring->source, LIMIT_SECRET_KEYS);
+		return err_set(err, ERR_REFUSED,
+			       "%s: there are %u entries already: remove old ones", ring->source,
+			       LIMIT_SECRET_KEYS);
 	crypto_random(ring->entries[ring->count].key, KEY_SIZE);
 	ring->entries[ring->count].role[0] = '\0';
 	ring->count++;

@@ -44,8 +44,8 @@ int keyring_parse(const char *source, const char *text, size_t len, struct keyri
  */
 int keyring_load(const struct home *home, struct keyring **out, struct err *err);
 /*
- * As keyring_load, for commands beside a daemon that may have more: an etc/secret that this user may
- * not read counts as none.
+ * As keyring_load, for commands beside a daemon that may have more: an etc/secret that this user
+ * may not read counts as none.
  */
 int keyring_load_readable(const struct home *home, struct keyring **out, struct err *err);
 /* Where it came from, for people; "" when it holds nothing. */
@@ -58,7 +58,9 @@ size_t keyring_secrets(const struct keyring *ring);
 
 /* Adds a fresh configuration secret at the end; REFUSED when there are LIMIT_SECRET_KEYS. */
 int keyring_add_fresh(struct keyring *ring, struct err *err);
-/* Makes the configuration secret whose key for scope config has this id the first; GONE: none has. */
+/*
+ * Makes the configuration secret whose key for scope config has this id the first; GONE: none has.
+ */
 int keyring_promote(struct keyring *ring, const char *id, struct err *err);
 /* Appends the entries as they are parsed, with a newline; the caller wipes OUT. */
 void keyring_format(const struct keyring *ring, struct buf *out);

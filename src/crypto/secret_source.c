@@ -14,7 +14,9 @@
 
 #define CREDENTIAL "muster.secret"
 
-/* The value of a variable; one that is empty is none (containers set those they have no value for). */
+/*
+ * The value of a variable; one that is empty is none (containers set those they have no value for).
+ */
 static const char *variable(const char *name)
 {
 	const char *value = getenv(name);

@@ -1,6 +1,6 @@
 /*
- * The two endpoints of a daemon: the status document on one port (`/` and `/serving`, musterd(8)), metrics
- * in the Prometheus text format on the next.
+ * The two endpoints of a daemon: the status document on one port (`/` and `/serving`, musterd(8)),
+ * metrics in the Prometheus text format on the next.
  */
 #ifndef MUSTER_HTTP_ENDPOINTS_H
 #define MUSTER_HTTP_ENDPOINTS_H

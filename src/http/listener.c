@@ -26,8 +26,8 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned code, c
 {
 	size_t size = 0;
 	uint8_t *data = buf_steal(body, &size);
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(size, data, data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		size, data, data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result rc;
 
 	if (!response) {
@@ -49,7 +49,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 				  size_t *upload_size, void **state)
 {
 	struct listener *listener = arg;
-	struct http_answer answer = {.code = MHD_HTTP_NOT_FOUND, .type = "text/plain; charset=utf-8"};
+	struct http_answer answer = {.code = MHD_HTTP_NOT_FOUND,
+				     .type = "text/plain; charset=utf-8"};
 	enum MHD_Result rc;
 
 	(void)version;
@@ -91,7 +92,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 static unsigned connections(const struct listener *listener)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 
 	return info ? info->num_connections : 0;
 }
@@ -105,7 +107,10 @@ static void run(struct listener *listener)
 		return;
 	before = connections(listener);
 	(void)MHD_run(listener->daemon); /* fails only on a daemon of another kind */
-	/* at its limit it listens no more, and when there is room again only the run after that begins it anew */
+	/*
+	 * at its limit it listens no more, and when there is room again only the run after that
+	 * begins it anew
+	 */
 	if (connections(listener) < before)
 		(void)uv_timer_start(&listener->timer, on_timer, 0, 0); /* never fails */
 	else if (MHD_get_timeout(listener->daemon, &wait) == MHD_YES)
@@ -125,7 +130,8 @@ static void on_close(uv_handle_t *handle)
 }
 
 /* A start that fails says why by itself only in a log of libmicrohttpd's: bind tells it better. */
-static int address_of(const char *host, uint16_t port, struct sockaddr_storage *out, struct err *err)
+static int address_of(const char *host, uint16_t port, struct sockaddr_storage *out,
+		      struct err *err)
 {
 	*out = (struct sockaddr_storage){0};
 	if (uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0 ||
@@ -153,13 +159,16 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 	listener->daemon = MHD_start_daemon(
 		flags, port, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, &address,
 		MHD_OPTION_CONNECTION_LIMIT, LIMIT_HTTP_CONNECTIONS,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, LIMIT_HTTP_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)(WAIT_HTTP / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_MEMORY,
-		MHD_OPTION_END);
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, LIMIT_HTTP_ADDRESS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(WAIT_HTTP / 1000),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_MEMORY, MHD_OPTION_END);
 	if (!listener->daemon) {
 		free(listener);
-		return err_set(err, ERR_REFUSED, "listen: %s port %u cannot be taken: is it in use? --status-listen names another, "
-			       "--no-status none", host, port);
+		return err_set(err, ERR_REFUSED,
+			       "listen: %s port %u cannot be taken: is it in use? --status-listen "
+			       "names another, "
+			       "--no-status none",
+			       host, port);
 	}
 	info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);
 	listener->port = info ? info->port : port;
@@ -175,7 +184,8 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 	}
 	listener->timer.data = listener->poll.data = listener;
 	listener->handles = 2;
-	(void)uv_poll_start(&listener->poll, UV_READABLE, on_ready); /* fails only on a closing handle */
+	(void)uv_poll_start(&listener->poll, UV_READABLE,
+			    on_ready); /* fails only on a closing handle */
 	*out = listener;
 	return 0;
 }
@@ -201,7 +211,8 @@ int http_address_parse(const char *text, char host[static HTTP_ADDRESS_MAX], uin
 	size_t n = colon ? (size_t)(colon - text) : 0;
 	uint64_t number;
 
-	if (!colon || n == 0 || n >= HTTP_ADDRESS_MAX || text_number(colon + 1, 65535, &number) != 0)
+	if (!colon || n == 0 || n >= HTTP_ADDRESS_MAX ||
+	    text_number(colon + 1, 65535, &number) != 0)
 		return err_set(err, ERR_REFUSED, "\"%.80s\" is not ADDR:PORT", text);
 	if (text[0] == '[' && text[n - 1] == ']') {
 		text++;

@@ -1,6 +1,6 @@
 /*
- * A small HTTP listener for documents that are made when asked for: GET and HEAD, nothing else, no bodies taken. On the loop,
- * without threads; bounded in connections, time and memory.
+ * A small HTTP listener for documents that are made when asked for: GET and HEAD, nothing else, no
+ * bodies taken. On the loop, without threads; bounded in connections, time and memory.
  */
 #ifndef MUSTER_HTTP_LISTENER_H
 #define MUSTER_HTTP_LISTENER_H
@@ -31,7 +31,10 @@ uint16_t listener_port(const struct listener *listener);
 /* Stops; memory goes when the loop has closed the handles. NULL is fine. */
 void listener_stop(struct listener *listener);
 
-/* Splits "ADDR:PORT" or "[ADDR]:PORT"; HOST has room for HTTP_ADDRESS_MAX. REFUSED when it is not that. */
+/*
+ * Splits "ADDR:PORT" or "[ADDR]:PORT"; HOST has room for HTTP_ADDRESS_MAX. REFUSED when it is not
+ * that.
+ */
 int http_address_parse(const char *text, char host[static HTTP_ADDRESS_MAX], uint16_t *port,
 		       struct err *err);
 

@@ -58,7 +58,8 @@ static void on_metrics(void *arg, const char *path, struct http_answer *answer)
 
 static void name_address(char out[static HTTP_ADDRESS_MAX], const char *host, uint16_t port)
 {
-	(void)snprintf(out, HTTP_ADDRESS_MAX, strchr(host, ':') ? "[%.60s]:%u" : "%.60s:%u", host, port); /* fits */
+	(void)snprintf(out, HTTP_ADDRESS_MAX, strchr(host, ':') ? "[%.60s]:%u" : "%.60s:%u", host,
+		       port); /* fits */
 }
 
 int endpoints_start(uv_loop_t *loop, const char *listen, endpoints_status_fn *status, void *arg,
@@ -74,10 +75,11 @@ int endpoints_start(uv_loop_t *loop, const char *listen, endpoints_status_fn *st
 	if (rc == 0 && port == 65535)
 		rc = err_set(err, ERR_REFUSED, "%s: there is no next port for the metrics", listen);
 	if (rc == 0)
-		rc = listener_start(loop, host, port, on_status, endpoints, &endpoints->status, err);
+		rc = listener_start(loop, host, port, on_status, endpoints, &endpoints->status,
+				    err);
 	if (rc == 0)
-		rc = listener_start(loop, host, port ? (uint16_t)(port + 1) : 0, on_metrics, endpoints,
-				    &endpoints->metrics, err);
+		rc = listener_start(loop, host, port ? (uint16_t)(port + 1) : 0, on_metrics,
+				    endpoints, &endpoints->metrics, err);
 	if (rc != 0) {
 		endpoints_stop(endpoints);
 		return err_prefix(err, "status");
@@ -102,7 +104,8 @@ json_t *endpoints_add(const struct endpoints *endpoints, json_t *status)
 {
 	if (endpoints) { /* these fail only when memory is out */
 		(void)json_object_set_new(status, "status", json_string(endpoints->status_address));
-		(void)json_object_set_new(status, "metrics", json_string(endpoints->metrics_address));
+		(void)json_object_set_new(status, "metrics",
+					  json_string(endpoints->metrics_address));
 	}
 	return status;
 }

@@ -1,7 +1,8 @@
 /*
- * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: its plain copy is published, etc/activate.d
- * is run, then etc/health.d until it holds, and run/ records it.
- * When that fails for a new release, current is swapped back and the release is burnt; the swap back is activated like any.
+ * activate: whatever var/node/current leads to, if it verifies, becomes what runs here: its plain
+ * copy is published, etc/activate.d is run, then etc/health.d until it holds, and run/ records it.
+ * When that fails for a new release, current is swapped back and the release is burnt; the swap
+ * back is activated like any.
  */
 #include "node/steps.h"
 
@@ -25,7 +26,8 @@ struct activation {
 	bool back; /* to what was active: a hook that fails is told, nothing more */
 	bool refresh; /* of what is active: only its plain copy may have changed */
 	bool by_hand; /* another hand moved current there: it counts as a rollback on this node */
-	bool unready; /* no plain copy could be made of it, which is not its fault: it may work later */
+	/* no plain copy could be made of it, which is not its fault: it may work later */
+	bool unready;
 	char *plain;  /* its plain copy, or NULL */
 	bool same;    /* which is the one that is there */
 	struct node_state known;
@@ -60,7 +62,8 @@ static bool is_recorded(const struct home *home, const char *record)
 	bool same;
 
 	buf_init(&text, REVISION_NAME_MAX + BOOT_ID_SIZE + 2);
-	same = fs_read(home->run_fd, ACTIVATED_FILE, &text, &err) == 0 && strcmp(buf_text(&text), record) == 0;
+	same = fs_read(home->run_fd, ACTIVATED_FILE, &text, &err) == 0 &&
+	       strcmp(buf_text(&text), record) == 0;
 	buf_clear(&text);
 	return same;
 }
@@ -117,7 +120,8 @@ static void on_clean_done(void *arg)
 
 void clean_later(struct runtime *runtime)
 {
-	if (!runtime->unclean || runtime->cleaning || runtime->cycle || runtime->activation || runtime->stopping)
+	if (!runtime->unclean || runtime->cleaning || runtime->cycle || runtime->activation ||
+	    runtime->stopping)
 		return;
 	runtime->unclean = false;
 	runtime->cleaning = true;
@@ -141,14 +145,22 @@ static bool is_held_at(const struct runtime *runtime, const char *name)
 	return hold && strcmp(hold->release, name) == 0;
 }
 
-/* What is told as refused, at STEP (static text); what was asked for on this node is only told to whoever asked. */
-static void tell_failed(struct activation *activation, bool was_asked, const char *step, const char *reason)
+/*
+ * What is told as refused, at STEP (static text); what was asked for on this node is only told to
+ * whoever asked.
+ */
+static void tell_failed(struct activation *activation, bool was_asked, const char *step,
+			const char *reason)
 {
 	struct runtime *runtime = activation->runtime;
 	struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
-	struct refusal *refusal = is_held_at(runtime, activation->name) ? &runtime->hold_refusal : &runtime->refusal;
+	struct refusal *refusal =
+		is_held_at(runtime, activation->name) ? &runtime->hold_refusal : &runtime->refusal;
 
-	/* without a record it did not even verify: it is made anew. First: the reason may be the entry's own */
+	/*
+	 * without a record it did not even verify: it is made anew. First: the reason may be the
+	 * entry's own
+	 */
 	if (!was_asked && activation->record && (entry || refusal == &runtime->hold_refusal))
 		refusal_set(refusal, &activation->release, activation->sequence, step, reason);
 	if (entry && !activation->unready)
@@ -159,7 +171,8 @@ static void tell_failed(struct activation *activation, bool was_asked, const cha
 static void activation_failed(struct activation *activation, const char *step, const char *reason)
 {
 	struct runtime *runtime = activation->runtime;
-	bool was_asked = activation->by_hand || wish_failed(runtime, activation->name, step, reason);
+	bool was_asked =
+		activation->by_hand || wish_failed(runtime, activation->name, step, reason);
 
 	log_error(step, activation->name, "failed: %s", reason);
 	if (activation->refresh) {
@@ -233,7 +246,10 @@ static void activation_done(struct activation *activation)
 	activation_end(activation);
 }
 
-/* Whether current leads elsewhere by now: then it is neither active nor to blame, and what is there has its turn. */
+/*
+ * Whether current leads elsewhere by now: then it is neither active nor to blame, and what is there
+ * has its turn.
+ */
 static bool is_overtaken(const struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
@@ -248,14 +264,17 @@ static bool is_overtaken(const struct activation *activation)
 }
 
 /* What the hooks of a STEP said decides. */
-static void conclude(struct activation *activation, const char *step, const struct proc_result *result)
+static void conclude(struct activation *activation, const char *step,
+		     const struct proc_result *result)
 {
 	if (activation->runtime->stopping || is_overtaken(activation)) {
-		activation_end(activation); /* run/ does not record it: made up for at the next start */
+		/* run/ does not record it: made up for at the next start */
+		activation_end(activation);
 	} else if (result->ok || activation->back || activation->refresh) {
 		if (!result->ok)
 			log_error(step, activation->name, "%s: %s",
-				  activation->back ? "after the swap back" : "with the new plain copy",
+				  activation->back ? "after the swap back"
+						   : "with the new plain copy",
 				  result->text);
 		activation_done(activation);
 	} else {
@@ -287,8 +306,8 @@ static void on_activated(void *arg, const struct proc_result *result)
 
 	runtime->busy--;
 	if (result->ok && !runtime->stopping)
-		health_run(runtime, activation->name, &activation->settings, activation_env(activation),
-			   on_healthy, activation);
+		health_run(runtime, activation->name, &activation->settings,
+			   activation_env(activation), on_healthy, activation);
 	else
 		conclude(activation, "activate", result);
 }
@@ -319,7 +338,8 @@ static bool is_quiet(const struct activation *activation)
 	if (runtime->active[0]) /* as when nothing but a secret's sealed form changed */
 		return activation->same && !activation->back;
 	/* at start, when its hooks ran since the boot */
-	return (activation->same || !activation->plain) && is_recorded(runtime->home, activation->record);
+	return (activation->same || !activation->plain) &&
+	       is_recorded(runtime->home, activation->record);
 }
 
 static void on_publish_work(void *arg)
@@ -327,12 +347,14 @@ static void on_publish_work(void *arg)
 	struct activation *activation = arg;
 
 	activation->rc = activation->same ? 0
-					  : plain_publish(&activation->runtime->plain, activation->plain,
-							  &activation->err);
+					  : plain_publish(&activation->runtime->plain,
+							  activation->plain, &activation->err);
 	activation->unready = activation->rc != 0;
 }
 
-/* The disk, not the release: what runs goes on, and current is looked at again after the back-off. */
+/*
+ * The disk, not the release: what runs goes on, and current is looked at again after the back-off.
+ */
 static bool put_off(struct activation *activation)
 {
 	struct runtime *runtime = activation->runtime;
@@ -340,7 +362,8 @@ static bool put_off(struct activation *activation)
 
 	if (!activation->unready || code == ERR_REFUSED || code == ERR_CORRUPT)
 		return false;
-	log_warning("activate", activation->name, "no plain copy, tried again later: %s", activation->err.text);
+	log_warning("activate", activation->name, "no plain copy, tried again later: %s",
+		    activation->err.text);
 	runtime->refresh |= activation->refresh;
 	runtime->put_off = true;
 	retry_later(runtime);
@@ -373,8 +396,12 @@ static void publish_plain(struct activation *activation)
 
 /* --- an activation --- */
 
-/* At a start after a kill before the swap back, or when it was moved there by hand: what its activation failed of, or NULL. */
-static const struct state_entry *burnt_before(struct runtime *runtime, const struct activation *activation)
+/*
+ * At a start after a kill before the swap back, or when it was moved there by hand: what its
+ * activation failed of, or NULL.
+ */
+static const struct state_entry *burnt_before(struct runtime *runtime,
+					      const struct activation *activation)
 {
 	const struct state_entry *entry = node_state_find(&runtime->state, &activation->release);
 
@@ -389,8 +416,9 @@ static void on_work(void *arg)
 	struct activation *activation = arg;
 	struct revision revision;
 
-	activation->rc = mend_revision(activation->runtime->home, activation->name, &activation->known,
-				       &revision, &activation->mended, &activation->err);
+	activation->rc =
+		mend_revision(activation->runtime->home, activation->name, &activation->known,
+			      &revision, &activation->mended, &activation->err);
 	if (activation->rc != 0)
 		return;
 	activation->expected = expected_new(&revision);
@@ -399,8 +427,9 @@ static void on_work(void *arg)
 	activation->sequence = revision.release.sequence;
 	activation->settings = settings_of_slice(&revision.files);
 	activation->record = record_text(activation->name);
-	activation->rc = plain_prepare(&activation->runtime->plain, &revision.files, &activation->plain,
-				       &activation->same, &activation->expected->plain, &activation->err);
+	activation->rc =
+		plain_prepare(&activation->runtime->plain, &revision.files, &activation->plain,
+			      &activation->same, &activation->expected->plain, &activation->err);
 	activation->unready = activation->rc != 0;
 	if (activation->plain)
 		activation->expected->plain_path = text_copy(activation->plain);
@@ -408,18 +437,19 @@ static void on_work(void *arg)
 }
 
 /*
- * At a start whose secret or parameters are of no use any more: what was activated since the machine started is still there for
- * the service, and stays.
+ * At a start whose secret or parameters are of no use any more: what was activated since the
+ * machine started is still there for the service, and stays.
  */
 static bool is_kept(struct activation *activation)
 {
 	const struct runtime *runtime = activation->runtime;
 
-	if (activation->rc == 0 || activation->err.code != ERR_REFUSED || !activation->record || runtime->active[0] ||
-	    !is_recorded(runtime->home, activation->record) ||
+	if (activation->rc == 0 || activation->err.code != ERR_REFUSED || !activation->record ||
+	    runtime->active[0] || !is_recorded(runtime->home, activation->record) ||
 	    faccessat(runtime->home->run_fd, PLAIN_CURRENT, F_OK, 0) != 0)
 		return false;
-	log_error("activate", activation->name, "its plain copy stays as it was: %s", activation->err.text);
+	log_error("activate", activation->name, "its plain copy stays as it was: %s",
+		  activation->err.text);
 	return true;
 }
 
@@ -427,7 +457,8 @@ static void on_done(void *arg)
 {
 	struct activation *activation = arg;
 	struct runtime *runtime = activation->runtime;
-	const struct state_entry *burnt = activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
+	const struct state_entry *burnt =
+		activation->rc == 0 ? burnt_before(runtime, activation) : NULL;
 
 	runtime->busy--;
 	if (activation->mended)
@@ -444,7 +475,8 @@ static void on_done(void *arg)
 	else if (activation->rc != 0)
 		activation_failed(activation, "activate", activation->err.text);
 	else if (burnt)
-		activation_failed(activation, burnt_step(burnt), burnt->reason ? burnt->reason : "it is burnt");
+		activation_failed(activation, burnt_step(burnt),
+				  burnt->reason ? burnt->reason : "it is burnt");
 	else if (activation->refresh && (activation->same || !activation->plain))
 		activation_unchanged(activation);
 	else
@@ -457,7 +489,8 @@ static bool is_by_hand(const struct runtime *runtime, const char *name)
 	const struct chain_state *chain = &runtime->state.chain;
 	char accepted[OID_HEX_SIZE];
 
-	if (strcmp(name, runtime->active) == 0 || cycle_swapped(runtime, name) || is_held_at(runtime, name))
+	if (strcmp(name, runtime->active) == 0 || cycle_swapped(runtime, name) ||
+	    is_held_at(runtime, name))
 		return false;
 	/* forward to the newest is no rollback; at a start it was swapped and not yet activated */
 	if (!node_state_hold(&runtime->state) && chain->has_accepted &&
@@ -466,7 +499,8 @@ static bool is_by_hand(const struct runtime *runtime, const char *name)
 	if (runtime->active[0])
 		return true;
 	/* at a start it may just be made of etc/init */
-	return runtime->state.active[0] && strcmp(name, runtime->state.active) != 0 && !text_starts(name, "init-");
+	return runtime->state.active[0] && strcmp(name, runtime->state.active) != 0 &&
+	       !text_starts(name, "init-");
 }
 
 void activate_look(struct runtime *runtime)
@@ -482,7 +516,10 @@ void activate_look(struct runtime *runtime)
 		runtime->look_again = true;
 		return;
 	}
-	/* current still leads to what has just failed: with its plain copy there it would pass without a hook */
+	/*
+	 * current still leads to what has just failed: with its plain copy there it would pass
+	 * without a hook
+	 */
 	if (runtime->swapping || runtime->unswapped)
 		return;
 	if (revision_current(runtime->home, name, &err) != 0) {
@@ -501,12 +538,17 @@ void activate_look(struct runtime *runtime)
 	}
 	activation = mem_new(1, sizeof(*activation));
 	activation->runtime = runtime;
-	/* what ran before a reboot is not burnt because a hook fails now: the service may not be up yet */
+	/*
+	 * what ran before a reboot is not burnt because a hook fails now: the service may not be up
+	 * yet
+	 */
 	activation->back = back ||
 			   (!runtime->active[0] && strcmp(name, runtime->state.active) == 0);
-	activation->refresh = runtime->refresh && !activation->back && strcmp(name, runtime->active) == 0;
+	activation->refresh =
+		runtime->refresh && !activation->back && strcmp(name, runtime->active) == 0;
 	runtime->refresh = false;
-	activation->by_hand = !activation->back && !activation->refresh && is_by_hand(runtime, name);
+	activation->by_hand =
+		!activation->back && !activation->refresh && is_by_hand(runtime, name);
 	activation->known = runtime->state;
 	memcpy(activation->name, name, sizeof(name));
 	runtime->activation = activation;
@@ -520,7 +562,9 @@ void activate_look(struct runtime *runtime)
 
 void activate_step(struct cycle *cycle)
 {
-	/* an event that was lost, or came before the step began, does not leave the cycle waiting */
+	/*
+	 * an event that was lost, or came before the step began, does not leave the cycle waiting
+	 */
 	if (strcmp(cycle->runtime->active, cycle->name) == 0)
 		cycle_step_done(cycle, 0, NULL);
 	else

@@ -23,8 +23,9 @@ static int check_names(const struct fileset *files, struct err *err)
 	return 0;
 }
 
-int check_document(const struct document *doc, const struct model *model, const struct fileset *files,
-		   const struct keyring *ring, const char *role, struct err *err)
+int check_document(const struct document *doc, const struct model *model,
+		   const struct fileset *files, const struct keyring *ring, const char *role,
+		   struct err *err)
 {
 	const struct sealer sealer = sealer_of(ring);
 	struct findings findings = {0};
@@ -37,14 +38,15 @@ int check_document(const struct document *doc, const struct model *model, const 
 	for (size_t i = 0; i < findings.count; i++)
 		log_error("check", "", "%s", findings.lines[i]);
 	if (findings.count > 0)
-		(void)(findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)", findings.lines[0],
-						    findings.count - 1)
+		(void)(findings.count > 1 ? err_set(err, ERR_REFUSED, "%s (and %zu more)",
+						    findings.lines[0], findings.count - 1)
 					  : err_set(err, ERR_REFUSED, "%s", findings.lines[0]));
 	findings_clear(&findings);
 	return rc;
 }
 
-int check_files(const struct fileset *files, const struct keyring *ring, const char *role, struct err *err)
+int check_files(const struct fileset *files, const struct keyring *ring, const char *role,
+		struct err *err)
 {
 	struct document *doc = NULL;
 	struct model *model = NULL;

@@ -84,11 +84,12 @@ void retry_later(struct runtime *runtime)
 	if (runtime->retries < 7)
 		limit = WAIT_BACKOFF_MIN << runtime->retries;
 	runtime->retries++;
-	(void)uv_timer_start(&runtime->retry, on_retry, WAIT_BACKOFF_MIN + loop_random(limit), 0); /* never fails */
+	(void)uv_timer_start(&runtime->retry, on_retry, WAIT_BACKOFF_MIN + loop_random(limit),
+			     0); /* never fails */
 }
 
-void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence, const char *step,
-		 const char *reason)
+void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence,
+		 const char *step, const char *reason)
 {
 	*refusal = (struct refusal){.release = *release, .sequence = sequence, .step = step};
 	memcpy(refusal->reason, reason, strnlen(reason, sizeof(refusal->reason) - 1));
@@ -102,11 +103,13 @@ static void refuse(struct cycle *cycle, const char *step, const char *reason)
 	struct state_entry *entry = node_state_find(&runtime->state, &cycle->target);
 
 	if (cycle->is_hold) {
-		refusal_set(&runtime->hold_refusal, &cycle->target, cycle->release.sequence, step, reason);
+		refusal_set(&runtime->hold_refusal, &cycle->target, cycle->release.sequence, step,
+			    reason);
 		return;
 	}
 	refusal_set(&runtime->refusal, &cycle->target,
-		    cycle->release.sequence ? cycle->release.sequence : runtime->head_sequence, step, reason);
+		    cycle->release.sequence ? cycle->release.sequence : runtime->head_sequence,
+		    step, reason);
 	if (entry && (entry->verdict == VERDICT_ACCEPTED || entry->verdict == VERDICT_PAST))
 		entry_verdict(entry, VERDICT_REJECTED, step, reason);
 }
@@ -116,7 +119,8 @@ static void wish_fail(struct cycle *cycle, const char *step, const struct err *e
 {
 	struct err why = *err;
 
-	(void)err_prefix(&why, "%.12s is refused at %s, and nothing was changed", cycle->name, step);
+	(void)err_prefix(&why, "%.12s is refused at %s, and nothing was changed", cycle->name,
+			 step);
 	log_error(step, cycle->name, "no rollback to it, kept what is active: %s", err->text);
 	wish_end(cycle->runtime, &why);
 }
@@ -155,8 +159,9 @@ static bool is_new(struct runtime *runtime, const struct oid *release)
 }
 
 /*
- * Whether it may come to run here. A pin that is not judged yet may hold this node elsewhere. What was fetched may be another
- * release than the admin named: one that was burnt here is not to run again for that.
+ * Whether it may come to run here. A pin that is not judged yet may hold this node elsewhere. What
+ * was fetched may be another release than the admin named: one that was burnt here is not to run
+ * again for that.
  */
 static bool may_deploy(const struct cycle *cycle)
 {
@@ -182,7 +187,8 @@ static void cycle_next(struct cycle *cycle)
 			wish_end(runtime, NULL);
 		cycle_end(cycle);
 	} else if (steps[cycle->step].deploys && !may_deploy(cycle)) {
-		log_info(steps[cycle->step].name, runtime->name, "not deployed: this node is held or about to be, or had it before");
+		log_info(steps[cycle->step].name, runtime->name,
+			 "not deployed: this node is held or about to be, or had it before");
 		runtime->retries = 0;
 		report_changed(runtime);
 		cycle_end(cycle);
@@ -191,7 +197,10 @@ static void cycle_next(struct cycle *cycle)
 	}
 }
 
-/* The state is saved, then the cycle goes on: what was decided must be on the disk before anything follows from it. */
+/*
+ * The state is saved, then the cycle goes on: what was decided must be on the disk before anything
+ * follows from it.
+ */
 static void cycle_save(struct cycle *cycle)
 {
 	cycle->known = cycle->runtime->state;
@@ -199,7 +208,10 @@ static void cycle_save(struct cycle *cycle)
 	report_save(cycle->runtime);
 }
 
-/* verify passed: the release is accepted, whatever comes of it. What is on the disk was so long ago. */
+/*
+ * verify passed: the release is accepted, whatever comes of it. What is on the disk was so long
+ * ago.
+ */
 static void cycle_accepted(struct cycle *cycle)
 {
 	struct runtime *runtime = cycle->runtime;
@@ -210,7 +222,8 @@ static void cycle_accepted(struct cycle *cycle)
 		entry = node_state_note(&runtime->state, &cycle->target, cycle->release.sequence);
 		entry->sequence = cycle->release.sequence;
 		entry->source = cycle->release.source;
-		if (!cycle->is_hold && !again && entry->verdict != VERDICT_ACTIVE && entry->verdict != VERDICT_BURNT)
+		if (!cycle->is_hold && !again && entry->verdict != VERDICT_ACTIVE &&
+		    entry->verdict != VERDICT_BURNT)
 			entry_verdict(entry, VERDICT_ACCEPTED, "", NULL);
 	}
 	if (!cycle->is_hold)
@@ -305,14 +318,18 @@ static void cycle_run_step(struct cycle *cycle)
 	loop_work(cycle->runtime->loop, on_work, on_done, cycle);
 }
 
-/* Whether the admin's newest release is to be taken up now: while this node is held, it is only to be accepted. */
+/*
+ * Whether the admin's newest release is to be taken up now: while this node is held, it is only to
+ * be accepted.
+ */
 static bool head_wanted(struct runtime *runtime)
 {
 	const struct chain_state *chain = &runtime->state.chain;
 
 	if (!runtime->head_known || runtime->head_sequence == 0 || !is_new(runtime, &runtime->head))
 		return false;
-	if (node_state_hold(&runtime->state) && chain->has_accepted && oid_equal(&runtime->head, &chain->accepted))
+	if (node_state_hold(&runtime->state) && chain->has_accepted &&
+	    oid_equal(&runtime->head, &chain->accepted))
 		return false;
 	/* an admin restored from an older copy: never back */
 	return !chain->has_accepted || runtime->head_sequence >= chain->sequence;
@@ -332,14 +349,17 @@ static bool refill_wanted(struct runtime *runtime)
 	       (strcmp(refusal->step, "fetch") != 0 && strcmp(refusal->step, "verify") != 0);
 }
 
-/* The newest release accepted, which was held back or cut short: the replica has it, so there need be no admin. */
+/*
+ * The newest release accepted, which was held back or cut short: the replica has it, so there need
+ * be no admin.
+ */
 static bool accepted_wanted(struct runtime *runtime)
 {
 	const struct chain_state *chain = &runtime->state.chain;
 	const struct state_entry *entry = node_state_find(&runtime->state, &chain->accepted);
 
-	return chain->has_accepted && runtime->active[0] && entry && entry->verdict != VERDICT_REJECTED &&
-	       is_new(runtime, &chain->accepted);
+	return chain->has_accepted && runtime->active[0] && entry &&
+	       entry->verdict != VERDICT_REJECTED && is_new(runtime, &chain->accepted);
 }
 
 static bool hold_wanted(struct runtime *runtime, const struct hold *hold)
@@ -398,7 +418,10 @@ void cycle_consider(struct runtime *runtime)
 	    uv_is_active((uv_handle_t *)&runtime->retry))
 		return;
 	hold = node_state_hold(&runtime->state);
-	/* a pin that waits lets nothing be deployed: it waits for the newest release, and for the replica */
+	/*
+	 * a pin that waits lets nothing be deployed: it waits for the newest release, and for the
+	 * replica
+	 */
 	if (hold && !runtime->pin_waits && hold_wanted(runtime, hold))
 		cycle_hold(runtime, hold->release, false);
 	else if (head_wanted(runtime))

@@ -1,7 +1,8 @@
 /*
- * fetch: the role's branch, or the small pack that came with the news of it, comes into a quarantine, a bare repository of
- * its own whose alternates are the replica's objects and whose one ref is the newest accepted release, so that libgit2 asks
- * for what is new. Nothing leaves it before verify passes.
+ * fetch: the role's branch, or the small pack that came with the news of it, comes into a
+ * quarantine, a bare repository of its own whose alternates are the replica's objects and whose one
+ * ref is the newest accepted release, so that libgit2 asks for what is new. Nothing leaves it
+ * before verify passes.
  */
 #include "node/steps.h"
 
@@ -26,7 +27,8 @@ static void part_done(struct cycle *cycle)
 	if (cycle->rc == 0 && oid_equal(&cycle->runtime->head, &cycle->asked))
 		cycle->runtime->head = cycle->target;
 	if (cycle->rc != 0 && !cycle->pack.len && cycle->runtime->link)
-		link_drop(cycle->runtime->link, "the fetch failed"); /* its bytes may still be under way */
+		/* its bytes may still be under way */
+		link_drop(cycle->runtime->link, "the fetch failed");
 	cycle_step_done(cycle, cycle->rc, &cycle->err);
 }
 
@@ -38,7 +40,8 @@ void fetch_pumped(struct runtime *runtime)
 
 void fetch_give_up(struct runtime *runtime)
 {
-	if (runtime->cycle && runtime->cycle->fetch_parts > 0 && !runtime->cycle->pack.len && runtime->link)
+	if (runtime->cycle && runtime->cycle->fetch_parts > 0 && !runtime->cycle->pack.len &&
+	    runtime->link)
 		link_drop(runtime->link, "the fetch was given up for a rollback on this node");
 }
 
@@ -50,13 +53,16 @@ static void on_work(void *arg)
 	struct chain_state have = cycle->chain;
 
 	cycle->err = (struct err){0};
-	/* of a replica that was lost all is fetched; it must descend from the accepted release all the same */
+	/*
+	 * of a replica that was lost all is fetched; it must descend from the accepted release all
+	 * the same
+	 */
 	cycle->whole = have.has_accepted && !replica_has(home, &have);
 	have.has_accepted &= !cycle->whole;
 	cycle->rc = quarantine_make(home, &have, &cycle->quarantine, &cycle->err);
 	if (cycle->rc == 0)
-		cycle->rc = transport_fetch(cycle->quarantine, cycle->chain.role, cycle->fd, WAIT_FETCH,
-					    &cycle->target, &cycle->err);
+		cycle->rc = transport_fetch(cycle->quarantine, cycle->chain.role, cycle->fd,
+					    WAIT_FETCH, &cycle->target, &cycle->err);
 	(void)close(cycle->fd); /* the pump sees the end of it */
 	cycle->fd = -1;
 	if (cycle->rc != 0 && !cycle->whole && replica_suspect(home, &cycle->chain, &cycle->err))
@@ -69,13 +75,17 @@ static void on_pack_work(void *arg)
 	struct cycle *cycle = arg;
 
 	cycle->err = (struct err){0};
-	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &cycle->quarantine, &cycle->err);
+	cycle->rc = quarantine_make(cycle->runtime->home, &cycle->chain, &cycle->quarantine,
+				    &cycle->err);
 	if (cycle->rc == 0 && !replica_has(cycle->runtime->home, &cycle->chain))
-		cycle->rc = err_set(&cycle->err, ERR_RETRY, "the replica has lost the release before it");
+		cycle->rc = err_set(&cycle->err, ERR_RETRY,
+				    "the replica has lost the release before it");
 	if (cycle->rc == 0)
-		cycle->rc = pack_put(cycle->quarantine, cycle->pack.data, cycle->pack.len, &cycle->err);
+		cycle->rc =
+			pack_put(cycle->quarantine, cycle->pack.data, cycle->pack.len, &cycle->err);
 	if (cycle->rc != 0)
-		cycle->err.code = ERR_RETRY; /* it is not the release's fault: it is asked for next time */
+		/* it is not the release's fault: it is asked for next time */
+		cycle->err.code = ERR_RETRY;
 }
 
 static void on_done(void *arg)
@@ -86,12 +96,16 @@ static void on_done(void *arg)
 	part_done(cycle);
 }
 
-/* Whether the last news brought just what is missing. It is used once: what fails then is asked for. */
+/*
+ * Whether the last news brought just what is missing. It is used once: what fails then is asked
+ * for.
+ */
 static bool take_pack(struct cycle *cycle)
 {
 	struct news *news = &cycle->runtime->news;
 
-	if (!news->pack.len || !cycle->chain.has_accepted || !oid_equal(&news->base, &cycle->chain.accepted) ||
+	if (!news->pack.len || !cycle->chain.has_accepted ||
+	    !oid_equal(&news->base, &cycle->chain.accepted) ||
 	    !oid_equal(&news->release, &cycle->target))
 		return false;
 	cycle->pack = news->pack;

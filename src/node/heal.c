@@ -1,4 +1,7 @@
-/* What another hand changes is noticed, told and restored: see heal.h. An event is a hint; a worker looks and compares. */
+/*
+ * What another hand changes is noticed, told and restored: see heal.h. An event is a hint; a worker
+ * looks and compares.
+ */
 #include "node/heal.h"
 
 #include "core/fs.h"
@@ -15,9 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHANGES (IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
+#define CHANGES                                                                                    \
+	(IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |             \
+	 IN_DELETE_SELF | IN_MOVE_SELF)
 
-enum { AT_ONCE = 8 }; /* looks in a row that find something before the pauses grow: a script that goes from file to file */
+/*
+ * looks in a row that find something before the pauses grow: a script that goes from file to file
+ */
+enum { AT_ONCE = 8 };
 
 struct heal {
 	struct runtime *runtime;
@@ -31,7 +39,8 @@ struct heal {
 	bool state_known;
 	uint8_t state[DIGEST_SIZE]; /* of the state as it was written last */
 	bool key_told;
-	char revision_told[1024], plain_told[1024]; /* what was told and is not restored yet: the same drift still */
+	/* what was told and is not restored yet: the same drift still */
+	char revision_told[1024], plain_told[1024];
 };
 
 /* One look, and what it found. */
@@ -40,7 +49,8 @@ struct look {
 	unsigned what;
 	struct node_state known; /* for the worker: its reasons are not to be read */
 	uint8_t state[DIGEST_SIZE];
-	struct err revision, plain, state_file, replica; /* what is not so; NONE: it is as it must be */
+	/* what is not so; NONE: it is as it must be */
+	struct err revision, plain, state_file, replica;
 	bool no_key;
 	struct err failed; /* a restoration that could not be */
 };
@@ -92,7 +102,8 @@ void heal_saved(struct runtime *runtime, const char *text)
 /* --- watching --- */
 
 /* One that is not there is what the look finds. */
-static int watch_folder(struct runtime *runtime, const char *path, int which, uint32_t mask, struct err *err)
+static int watch_folder(struct runtime *runtime, const char *path, int which, uint32_t mask,
+			struct err *err)
 {
 	struct err why;
 
@@ -101,7 +112,8 @@ static int watch_folder(struct runtime *runtime, const char *path, int which, ui
 	return err_set(err, why.code, "%s", why.text);
 }
 
-static int watch_tree(struct runtime *runtime, const char *path, const struct manifest *manifest, struct err *err)
+static int watch_tree(struct runtime *runtime, const char *path, const struct manifest *manifest,
+		      struct err *err)
 {
 	int rc = watch_folder(runtime, path, WATCH_COPY, CHANGES, err);
 
@@ -124,9 +136,11 @@ static int watch_replica(struct runtime *runtime, struct err *err)
 		int which;
 		uint32_t mask;
 	} folders[] = {
-		{"node/replica.git", WATCH_REPLICA, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF},
+		{"node/replica.git", WATCH_REPLICA,
+		 IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF},
 		{"node/replica.git/objects", WATCH_REPLICA, IN_DELETE | IN_MOVED_FROM},
-		{"node/replica.git/objects/pack", WATCH_PACKS, IN_MODIFY | IN_DELETE | IN_MOVED_FROM},
+		{"node/replica.git/objects/pack", WATCH_PACKS,
+		 IN_MODIFY | IN_DELETE | IN_MOVED_FROM},
 	};
 	int rc = 0;
 
@@ -149,7 +163,8 @@ int heal_watch(struct runtime *runtime, struct err *err)
 	inotify_drop(runtime->watch, WATCH_COPY);
 	rc = watch_replica(runtime, err);
 	if (rc == 0 && expected) {
-		char *path = text_format("%s/node/revisions/%s", runtime->home->var, expected->name);
+		char *path =
+			text_format("%s/node/revisions/%s", runtime->home->var, expected->name);
 
 		rc = watch_tree(runtime, path, &expected->revision, err);
 		free(path);
@@ -174,7 +189,10 @@ void heal_event(struct runtime *runtime, int which, const char *name, uint32_t m
 		if (strcmp(name, PLAIN_CURRENT) == 0 || strcmp(name, "plain") == 0)
 			heal_hint(runtime, HEAL_COPY);
 	} else if (which == WATCH_COPY) {
-		/* no more of these before the look: whoever writes in a loop costs no more than that */
+		/*
+		 * no more of these before the look: whoever writes in a loop costs no more than
+		 * that
+		 */
 		inotify_drop(runtime->watch, WATCH_COPY);
 		heal_hint(runtime, HEAL_COPY);
 	} else if (which == WATCH_PACKS && (mask & IN_MODIFY)) {
@@ -282,7 +300,8 @@ static void restore_revision(struct look *look)
 	struct revision revision;
 	bool mended;
 
-	if (mend_revision(home, look->heal->expected->name, &look->known, &revision, &mended, &look->failed) != 0)
+	if (mend_revision(home, look->heal->expected->name, &look->known, &revision, &mended,
+			  &look->failed) != 0)
 		return;
 	/* its files are right, but something else is there, or others may write them */
 	look->failed.code = ERR_NONE;
@@ -299,7 +318,8 @@ static void on_mend(void *arg)
 	if (look->revision.code != ERR_NONE)
 		restore_revision(look);
 	if (look->replica.code != ERR_NONE && replica_remove(look->heal->runtime->home, &left) != 0)
-		log_error("watch", "var/node/replica.git", "damaged, and cannot be removed: %s", left.text);
+		log_error("watch", "var/node/replica.git", "damaged, and cannot be removed: %s",
+			  left.text);
 }
 
 static void look_end(struct look *look)
@@ -321,7 +341,8 @@ static void on_mended(void *arg)
 
 	heal->looking = false;
 	if (look->failed.code != ERR_NONE)
-		log_error("watch", heal->expected->name, "cannot be restored now: %s", look->failed.text);
+		log_error("watch", heal->expected->name, "cannot be restored now: %s",
+			  look->failed.text);
 	else if (look->revision.code != ERR_NONE)
 		log_notice("watch", heal->expected->name, "restored");
 	if (!runtime->stopping) {
@@ -332,7 +353,10 @@ static void on_mended(void *arg)
 		if (look->plain.code != ERR_NONE)
 			runtime->refresh = runtime->look_again = true;
 		heal_expect(runtime, NULL);
-		/* the folders are others now: watched, and looked at once more; what could not be is tried again */
+		/*
+		 * the folders are others now: watched, and looked at once more; what could not be
+		 * is tried again
+		 */
 		heal_hint(runtime, HEAL_COPY);
 	}
 	clean_done(runtime);
@@ -342,11 +366,12 @@ static void on_mended(void *arg)
 /* Something between two local copies: what is there is of neither. */
 static bool is_moving(const struct runtime *runtime)
 {
-	return runtime->activation || runtime->cleaning || runtime->swapping || runtime->reactivate ||
-	       runtime->look_again || runtime->put_off;
+	return runtime->activation || runtime->cleaning || runtime->swapping ||
+	       runtime->reactivate || runtime->look_again || runtime->put_off;
 }
 
-static void tell_once(struct runtime *runtime, const char *path, const struct err *what, char told[static 1024])
+static void tell_once(struct runtime *runtime, const char *path, const struct err *what,
+		      char told[static 1024])
 {
 	if (what->code == ERR_NONE || strcmp(told, what->text) == 0)
 		return;
@@ -358,7 +383,8 @@ static void tell(struct look *look)
 {
 	struct heal *heal = look->heal;
 	struct runtime *runtime = heal->runtime;
-	char *path = heal->expected ? text_format("var/node/revisions/%s", heal->expected->name) : NULL;
+	char *path =
+		heal->expected ? text_format("var/node/revisions/%s", heal->expected->name) : NULL;
 
 	tell_once(runtime, path, &look->revision, heal->revision_told);
 	tell_once(runtime, "run/current", &look->plain, heal->plain_told);
@@ -369,8 +395,9 @@ static void tell(struct look *look)
 		heal_drift(runtime, "var/node/replica.git", look->replica.text);
 	}
 	if (look->no_key && !heal->key_told)
-		log_warning("watch", "var/node/node.key", "removed by another hand: the next start makes a new one, and this "
-							  "is another node for the admin from then on");
+		log_warning("watch", "var/node/node.key",
+			    "removed by another hand: the next start makes a new one, and this "
+			    "is another node for the admin from then on");
 	heal->key_told = look->no_key;
 	free(path);
 }
@@ -412,16 +439,18 @@ static void on_looked(void *arg)
 		look->revision.code = look->plain.code = ERR_NONE;
 		heal->hints |= look->what & HEAL_COPY;
 	}
-	if (runtime->saving || runtime->unsaved || memcmp(look->state, heal->state, DIGEST_SIZE) != 0)
+	if (runtime->saving || runtime->unsaved ||
+	    memcmp(look->state, heal->state, DIGEST_SIZE) != 0)
 		look->state_file.code = ERR_NONE;
 	/* what a fetch does to it is its own matter */
-	if (look->replica.code != ERR_NONE && (runtime->cycle || runtime->cleaning || atomic_load(&runtime->replica_lost))) {
+	if (look->replica.code != ERR_NONE &&
+	    (runtime->cycle || runtime->cleaning || atomic_load(&runtime->replica_lost))) {
 		heal->hints |= look->what & (HEAL_QUICK | HEAL_REPLICA);
 		look->replica.code = ERR_NONE;
 		found = true;
 	}
-	found |= look->revision.code != ERR_NONE || look->plain.code != ERR_NONE || look->state_file.code != ERR_NONE ||
-		look->replica.code != ERR_NONE;
+	found |= look->revision.code != ERR_NONE || look->plain.code != ERR_NONE ||
+		 look->state_file.code != ERR_NONE || look->replica.code != ERR_NONE;
 	heal->row = found ? heal->row + 1 : heal->row / 2;
 	tell(look);
 	restore(look);

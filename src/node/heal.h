@@ -1,6 +1,7 @@
 /*
- * A node that heals itself: what another hand changes in the local copy, the plain copy, the state or the replica is noticed,
- * told as drift and restored from what is left, or from the admin. For src/node only.
+ * A node that heals itself: what another hand changes in the local copy, the plain copy, the state
+ * or the replica is noticed, told as drift and restored from what is left, or from the admin. For
+ * src/node only.
  */
 #ifndef MUSTER_NODE_HEAL_H
 #define MUSTER_NODE_HEAL_H
@@ -21,45 +22,51 @@ struct heal;
 /* --- mend.c: on a worker, or at start --- */
 
 /*
- * A revision made anew in memory, from the releases in the replica, or one of etc/init from that; verified as revision_read
- * does. GONE or CORRUPT when there is none to be made.
+ * A revision made anew in memory, from the releases in the replica, or one of etc/init from that;
+ * verified as revision_read does. GONE or CORRUPT when there is none to be made.
  */
-int mend_read(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-	      struct err *err);
+int mend_read(const struct home *home, const char *name, const struct node_state *state,
+	      struct revision *out, struct err *err);
 /* Writes a revision that was read or made so. */
 int mend_write(const struct home *home, const struct revision *revision, struct err *err);
 /*
- * Reads the revision; one that is not sound is made anew on the disk first, which *MENDED says. ERR is what is wrong with it when
- * that cannot be.
+ * Reads the revision; one that is not sound is made anew on the disk first, which *MENDED says. ERR
+ * is what is wrong with it when that cannot be.
  */
-int mend_revision(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-		  bool *mended, struct err *err);
-/* The same for what is to be served when NAME cannot be: an older one that was active here, newest first. Nothing is written. */
-int mend_older(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-	       struct err *err);
+int mend_revision(const struct home *home, const char *name, const struct node_state *state,
+		  struct revision *out, bool *mended, struct err *err);
+/*
+ * The same for what is to be served when NAME cannot be: an older one that was active here, newest
+ * first. Nothing is written.
+ */
+int mend_older(const struct home *home, const char *name, const struct node_state *state,
+	       struct revision *out, struct err *err);
 
 /* Whether the replica has the newest accepted release: the commit alone. */
 bool replica_has(const struct home *home, const struct chain_state *chain);
 /*
- * Whether every object in the replica is sound, and all that the accepted release reaches is there; its branch is set right if
- * it is not. CORRUPT or GONE: it is of no use.
+ * Whether every object in the replica is sound, and all that the accepted release reaches is there;
+ * its branch is set right if it is not. CORRUPT or GONE: it is of no use.
  */
-int replica_check(const struct home *home, const struct chain_state *chain, const atomic_bool *stop, struct err *err);
+int replica_check(const struct home *home, const struct chain_state *chain, const atomic_bool *stop,
+		  struct err *err);
 /* It is to be fetched anew. Nothing else may use it meanwhile. */
 int replica_remove(const struct home *home, struct err *err);
 /*
- * A fetch or its verification failed with ERR: when the replica is to blame it is removed, to be fetched anew, and ERR becomes
- * RETRY. True then. Nothing else may use the replica meanwhile.
+ * A fetch or its verification failed with ERR: when the replica is to blame it is removed, to be
+ * fetched anew, and ERR becomes RETRY. True then. Nothing else may use the replica meanwhile.
  */
 bool replica_suspect(const struct home *home, const struct chain_state *chain, struct err *err);
 
 /* --- recover.c: at start --- */
 
 /*
- * A state that was lost, from the releases in the replica and in the revisions, as far as they can be verified from the keys in
- * CHAIN, which are those of the cluster file; what can not is not believed. False, and STATE stays, when nothing is left.
+ * A state that was lost, from the releases in the replica and in the revisions, as far as they can
+ * be verified from the keys in CHAIN, which are those of the cluster file; what can not is not
+ * believed. False, and STATE stays, when nothing is left.
  */
-bool recover_state(const struct home *home, const struct chain_state *chain, struct node_state *state);
+bool recover_state(const struct home *home, const struct chain_state *chain,
+		   struct node_state *state);
 
 /* --- heal.c: for the loop --- */
 
@@ -68,7 +75,8 @@ struct expected {
 	char name[REVISION_NAME_MAX];
 	struct manifest revision;
 	struct manifest plain; /* empty: not known, or there is none */
-	char *plain_path;      /* that run/current leads to; NULL: it is not to be there, or not known */
+	/* that run/current leads to; NULL: it is not to be there, or not known */
+	char *plain_path;
 };
 
 struct expected *expected_new(const struct revision *revision);

@@ -1,6 +1,6 @@
 /*
- * health: after etc/activate.d the executables of etc/health.d are run, every second, until all of them exit 0 in one round or
- * the time that the configuration gives is over.
+ * health: after etc/activate.d the executables of etc/health.d are run, every second, until all of
+ * them exit 0 in one round or the time that the configuration gives is over.
  */
 #include "node/steps.h"
 
@@ -59,7 +59,8 @@ static bool is_left(const struct health *health)
 	char name[REVISION_NAME_MAX];
 	struct err err;
 
-	return revision_current(health->runtime->home, name, &err) != 0 || strcmp(name, health->name) != 0;
+	return revision_current(health->runtime->home, name, &err) != 0 ||
+	       strcmp(name, health->name) != 0;
 }
 
 /* The time is over; what failed last is why. */
@@ -94,13 +95,15 @@ static void on_round(void *arg, const struct proc_result *result)
 	health->result = *result;
 	if (next < now)
 		next = now;
-	log_debug("health", health->name, "round %u: %s", health->round, result->ok ? "holds" : result->text);
+	log_debug("health", health->name, "round %u: %s", health->round,
+		  result->ok ? "holds" : result->text);
 	if (result->ok || health->runtime->stopping)
 		finish(health);
 	else if (next >= health->until)
 		give_up(health);
 	else
-		(void)uv_timer_start(&health->timer, on_timer, next - now, 0); /* fails only on a closing handle */
+		(void)uv_timer_start(&health->timer, on_timer, next - now,
+				     0); /* fails only on a closing handle */
 }
 
 static void run_round(struct health *health)
@@ -121,8 +124,8 @@ static void run_round(struct health *health)
 	proc_run(health->runtime->proc, &call, on_round, health);
 }
 
-void health_run(struct runtime *runtime, const char *name, const struct settings *settings, char **take_env,
-		proc_done_fn *done, void *arg)
+void health_run(struct runtime *runtime, const char *name, const struct settings *settings,
+		char **take_env, proc_done_fn *done, void *arg)
 {
 	struct health *health = mem_new(1, sizeof(*health));
 

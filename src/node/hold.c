@@ -35,8 +35,8 @@ static bool is_last(const struct node_state *state, const struct pin *pin)
 }
 
 /* Only what was accepted here: in the log, or before the newest of it. */
-static int check_release(const struct home *home, const struct node_state *state, const struct oid *release,
-			 struct err *err)
+static int check_release(const struct home *home, const struct node_state *state,
+			 const struct oid *release, struct err *err)
 {
 	struct err why = {.code = ERR_NONE};
 	struct repo *replica = NULL;
@@ -47,34 +47,40 @@ static int check_release(const struct home *home, const struct node_state *state
 	if (node_state_accepted(state, release))
 		return 0;
 	rc = replica_open(home, &replica, err);
-	if (rc == 0 && repo_descends(replica, &state->chain.accepted, release, &descends, &why) != 0 &&
+	if (rc == 0 &&
+	    repo_descends(replica, &state->chain.accepted, release, &descends, &why) != 0 &&
 	    why.code != ERR_GONE)
 		rc = err_set(err, why.code, "%s", why.text);
 	/* it may have been, and is just not to be seen */
 	if (rc == 0 && !descends && !replica_has(home, &state->chain))
-		rc = err_set(err, ERR_RETRY, "the replica has lost the release that was accepted last");
+		rc = err_set(err, ERR_RETRY,
+			     "the replica has lost the release that was accepted last");
 	if (rc == 0 && !descends)
-		rc = err_set(err, ERR_REFUSED, "holds at release %.12s, which was never accepted here",
+		rc = err_set(err, ERR_REFUSED,
+			     "holds at release %.12s, which was never accepted here",
 			     oid_hex(release, hex));
 	repo_free(replica);
 	return rc;
 }
 
-static int check_pin(const struct home *home, const struct node_state *state, const struct pin *pin, struct err *err)
+static int check_pin(const struct home *home, const struct node_state *state, const struct pin *pin,
+		     struct err *err)
 {
 	if (!may_pin(&state->chain, pin->signer))
-		return err_set(err, ERR_REFUSED, "is signed by a key that the newest release here does not name");
+		return err_set(err, ERR_REFUSED,
+			       "is signed by a key that the newest release here does not name");
 	/* the state keeps it as a signed number */
 	if (pin->sequence > INT64_MAX)
 		return err_set(err, ERR_REFUSED, "its sequence is out of range");
 	if (pin->sequence <= state->pin_sequence)
-		return err_set(err, ERR_REFUSED, "has sequence %" PRIu64 ", accepted here was %" PRIu64, pin->sequence,
-			       state->pin_sequence);
+		return err_set(err, ERR_REFUSED,
+			       "has sequence %" PRIu64 ", accepted here was %" PRIu64,
+			       pin->sequence, state->pin_sequence);
 	return pin->hold ? check_release(home, state, &pin->release, err) : 0;
 }
 
-int hold_accept(const struct home *home, const struct node_state *state, const char *name, const void *raw,
-		size_t size, struct pin *out, bool *fresh, struct err *err)
+int hold_accept(const struct home *home, const struct node_state *state, const char *name,
+		const void *raw, size_t size, struct pin *out, bool *fresh, struct err *err)
 {
 	const struct chain_state *chain = &state->chain;
 	struct pin pin;
@@ -113,14 +119,16 @@ static bool matches(const struct oid *oid, const char *prefix)
 	return text_starts(oid_hex(oid, hex), prefix);
 }
 
-static void search_take(struct search *search, const struct oid *release, uint64_t sequence, const struct oid *source)
+static void search_take(struct search *search, const struct oid *release, uint64_t sequence,
+			const struct oid *source)
 {
 	search->release = *release;
 	search->source = *source;
 	search->sequence = sequence;
 }
 
-static void search_look(struct search *search, const struct oid *release, uint64_t sequence, const struct oid *source)
+static void search_look(struct search *search, const struct oid *release, uint64_t sequence,
+			const struct oid *source)
 {
 	if (matches(release, search->prefix) && !search->by_id) {
 		search_take(search, release, sequence, source);
@@ -145,7 +153,8 @@ static bool search_commit(struct search *search, struct repo *replica, struct oi
 	bool more = false;
 
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
-	if (repo_commit_raw(replica, at, &raw, &err) == 0 && release_parse(raw.data, raw.len, &release, &err) == 0) {
+	if (repo_commit_raw(replica, at, &raw, &err) == 0 &&
+	    release_parse(raw.data, raw.len, &release, &err) == 0) {
 		search_look(search, at, release.sequence, &release.source);
 		more = release.has_parent;
 		*at = release.parent;
@@ -156,7 +165,8 @@ static bool search_commit(struct search *search, struct repo *replica, struct oi
 }
 
 /* All that was ever accepted; a replica that is damaged has as much of it as can be read. */
-static void search_replica(struct search *search, const struct home *home, const struct node_state *state)
+static void search_replica(struct search *search, const struct home *home,
+			   const struct node_state *state)
 {
 	struct oid at = state->chain.accepted;
 	struct repo *replica;
@@ -180,27 +190,34 @@ static int find_release(const struct home *home, const struct node_state *state,
 	const struct state_entry *entry = NULL;
 
 	for (size_t i = 0; i < state->log_count; i++)
-		search_look(&search, &state->log[i].release, state->log[i].sequence, &state->log[i].source);
+		search_look(&search, &state->log[i].release, state->log[i].sequence,
+			    &state->log[i].source);
 	search_replica(&search, home, state);
 	if (search.several)
-		return err_set(err, ERR_REFUSED, "\"%s\" means more than one release: give more digits", rev);
+		return err_set(err, ERR_REFUSED,
+			       "\"%s\" means more than one release: give more digits", rev);
 	if (!search.by_id && !search.by_source)
 		return err_set(err, ERR_REFUSED,
-			       "\"%s\" is no release that was accepted here, nor the source of one: see muster log", rev);
+			       "\"%s\" is no release that was accepted here, nor the source of "
+			       "one: see muster log",
+			       rev);
 	for (size_t i = 0; i < state->log_count; i++)
 		if (oid_equal(&state->log[i].release, &search.release))
 			entry = state->log + i;
 	(void)oid_hex(&search.release, out);
 	if (entry && entry->verdict == VERDICT_BURNT)
 		return err_set(err, ERR_REFUSED,
-			       "release %.12s is burnt, its activation failed: mend that, and muster resume --here lets it be tried again",
+			       "release %.12s is burnt, its activation failed: mend that, and "
+			       "muster resume --here lets it be tried again",
 			       out);
 	return 0;
 }
 
-static int find_init(const struct home *home, const char *rev, char out[static REVISION_NAME_MAX], struct err *err)
+static int find_init(const struct home *home, const char *rev, char out[static REVISION_NAME_MAX],
+		     struct err *err)
 {
-	int fd = openat(home->var_fd, "node/revisions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(home->var_fd, "node/revisions",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	size_t count = 0;
@@ -210,7 +227,8 @@ static int find_init(const struct home *home, const char *rev, char out[static R
 	while (dir && (entry = readdir(dir))) {
 		size_t n = strlen(entry->d_name);
 
-		if (!text_starts(entry->d_name, rev) || n >= REVISION_NAME_MAX || text_ends(entry->d_name, ".tmp"))
+		if (!text_starts(entry->d_name, rev) || n >= REVISION_NAME_MAX ||
+		    text_ends(entry->d_name, ".tmp"))
 			continue;
 		memcpy(out, entry->d_name, n + 1);
 		count++;
@@ -219,7 +237,9 @@ static int find_init(const struct home *home, const char *rev, char out[static R
 		(void)closedir(dir); /* only read */
 	if (count == 0)
 		return err_set(err, ERR_REFUSED, "there is no revision \"%.80s\" here", rev);
-	return count == 1 ? 0 : err_set(err, ERR_REFUSED, "\"%.80s\" means more than one revision", rev);
+	return count == 1
+		       ? 0
+		       : err_set(err, ERR_REFUSED, "\"%.80s\" means more than one revision", rev);
 }
 
 int hold_find(const struct home *home, const struct node_state *state, const char *rev,
@@ -231,15 +251,17 @@ int hold_find(const struct home *home, const struct node_state *state, const cha
 		return find_init(home, rev, out, err);
 	if (n < HOLD_PREFIX_MIN || n > OID_HEX || strspn(rev, "0123456789abcdef") != n)
 		return err_set(err, ERR_REFUSED,
-			       "\"%.80s\" is no revision: 7 to 40 hex digits of a release or of its source, or init-...", rev);
+			       "\"%.80s\" is no revision: 7 to 40 hex digits of a release or of "
+			       "its source, or init-...",
+			       rev);
 	return find_release(home, state, rev, out, err);
 }
 
 /* --- the files --- */
 
 /* That it may stand where it stands: the one before it names who signed it. */
-static int check_place(struct repo *replica, const struct node_state *state, const struct revision *revision,
-		       struct err *err)
+static int check_place(struct repo *replica, const struct node_state *state,
+		       const struct revision *revision, struct err *err)
 {
 	struct chain_state before = state->chain;
 	struct release parent = {.sequence = 0};
@@ -248,7 +270,8 @@ static int check_place(struct repo *replica, const struct node_state *state, con
 
 	before.has_accepted = revision->release.has_parent;
 	before.key_count = 1;
-	memcpy(before.keys[0], revision->release.signer, KEY_SIZE); /* nothing is before the first one */
+	/* nothing is before the first one */
+	memcpy(before.keys[0], revision->release.signer, KEY_SIZE);
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
 	if (before.has_accepted) {
 		rc = repo_commit_raw(replica, &revision->release.parent, &raw, err);
@@ -298,8 +321,8 @@ static int read_replica(const struct home *home, const struct node_state *state,
 	return rc;
 }
 
-int hold_read(const struct home *home, const struct node_state *state, const char *name, struct revision *out,
-	      struct err *err)
+int hold_read(const struct home *home, const struct node_state *state, const char *name,
+	      struct revision *out, struct err *err)
 {
 	struct err unsound;
 

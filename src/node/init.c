@@ -1,6 +1,6 @@
 /*
- * init: what a node starts from: the last configuration of this cluster and role, verified again; if there is none, what is in
- * etc/init, which is trusted because the operator put it there.
+ * init: what a node starts from: the last configuration of this cluster and role, verified again;
+ * if there is none, what is in etc/init, which is trusted because the operator put it there.
  */
 #include "node/steps.h"
 
@@ -49,7 +49,9 @@ static int read_cluster(const struct document *doc, struct point *out, struct er
 	return 0;
 }
 
-/* Which cluster configuration it is: to see whether the one in etc/init is another than last time. */
+/*
+ * Which cluster configuration it is: to see whether the one in etc/init is another than last time.
+ */
 void cluster_digest(const struct cluster *cluster, char out[static STATE_DIGEST_MAX])
 {
 	struct buf all;
@@ -88,8 +90,8 @@ int revision_cluster(const struct revision *revision, const struct keyring *ring
 }
 
 /*
- * Its secrets, sealed with the role's key. Without a key there must be none; the keystore is left out then, and that of etc/init
- * counts.
+ * Its secrets, sealed with the role's key. Without a key there must be none; the keystore is left
+ * out then, and that of etc/init counts.
  */
 static int seal_slice(struct document *part, const struct model *model, const struct keyring *ring,
 		      const char *role, struct err *err)
@@ -107,14 +109,16 @@ static int seal_slice(struct document *part, const struct model *model, const st
 }
 
 /* The slice as a revision that is not yet on the disk, in the place of any other. */
-static int make_revision(const struct given *given, const char *role, struct start *start, struct err *err)
+static int make_revision(const struct given *given, const char *role, struct start *start,
+			 struct err *err)
 {
 	struct revision revision = {.is_init = true};
 	struct document *part = NULL;
 	char *scope = scope_of(role), id[SEAL_ID_HEX_SIZE];
 	bool whole = given->point.keystore && keyring_seals(start->ring, scope, id);
 	struct buf text;
-	int rc = slice(given->doc, given->model, role, whole ? &given->point.cluster : NULL, &part, err);
+	int rc = slice(given->doc, given->model, role, whole ? &given->point.cluster : NULL, &part,
+		       err);
 
 	buf_init(&text, LIMIT_XML_SIZE);
 	if (rc == 0)
@@ -122,7 +126,8 @@ static int make_revision(const struct given *given, const char *role, struct sta
 	if (rc == 0)
 		rc = document_serialise(part, &text, err);
 	if (rc == 0)
-		rc = fileset_add(&revision.files, "config.xml", FILE_PLAIN, buf_text(&text), text.len, err);
+		rc = fileset_add(&revision.files, "config.xml", FILE_PLAIN, buf_text(&text),
+				 text.len, err);
 	if (rc == 0)
 		rc = check_files(&revision.files, start->ring, role, err);
 	if (rc == 0) {
@@ -139,8 +144,12 @@ static int make_revision(const struct given *given, const char *role, struct sta
 	return rc;
 }
 
-/* A complete configuration in etc/init that has our role. It is checked before it is cut, so that findings name the operator's files. */
-static int slice_init(const struct given *given, const char *role, struct start *start, struct err *err)
+/*
+ * A complete configuration in etc/init that has our role. It is checked before it is cut, so that
+ * findings name the operator's files.
+ */
+static int slice_init(const struct given *given, const char *role, struct start *start,
+		      struct err *err)
 {
 	struct roles roles = {0};
 	bool ours = false;
@@ -156,7 +165,10 @@ static int slice_init(const struct given *given, const char *role, struct start 
 	return rc;
 }
 
-/* Another hand took the last configuration, or damaged it: from the replica, else an older one that was good. */
+/*
+ * Another hand took the last configuration, or damaged it: from the replica, else an older one that
+ * was good.
+ */
 static void mend_last(const struct home *home, const char *name, struct start *start)
 {
 	struct err why;
@@ -176,11 +188,15 @@ static void mend_last(const struct home *home, const char *name, struct start *s
 		return;
 	start->has_revision = start->mended = true;
 	memcpy(start->state.active, start->revision.name, sizeof(start->state.active));
-	log_warning("init", start->revision.name, older ? "an older one that was good is served instead"
-							: "restored from the replica");
+	log_warning("init", start->revision.name,
+		    older ? "an older one that was good is served instead"
+			  : "restored from the replica");
 }
 
-/* The last configuration, if it verifies; what does not is told and mended, here or by the admin's next release. */
+/*
+ * The last configuration, if it verifies; what does not is told and mended, here or by the admin's
+ * next release.
+ */
 static int find_last(const struct home *home, struct start *start, struct err *err)
 {
 	char name[REVISION_NAME_MAX];
@@ -226,8 +242,8 @@ static bool has_copy(const struct home *home, const struct start *start)
 }
 
 /* A state of another role: refused, or with force_reload forgotten. */
-static int match_role(const struct home *home, struct start *start, const struct runtime_options *options,
-		      struct err *err)
+static int match_role(const struct home *home, struct start *start,
+		      const struct runtime_options *options, struct err *err)
 {
 	const char *role = start->state.chain.role;
 
@@ -235,7 +251,8 @@ static int match_role(const struct home *home, struct start *start, const struct
 		return 0;
 	if (!options->force_reload && has_copy(home, start))
 		return err_set(err, ERR_REFUSED,
-			       "the local copy is of role %s, not %s: start with --force-reload to begin anew in "
+			       "the local copy is of role %s, not %s: start with --force-reload to "
+			       "begin anew in "
 			       "the new role",
 			       role, options->role);
 	forget(start, "the local copy is of another role");
@@ -243,36 +260,42 @@ static int match_role(const struct home *home, struct start *start, const struct
 }
 
 /* The same for a cluster. A node that had none yet joins the first one it is shown. */
-static int match_cluster(const struct home *home, struct start *start, const struct runtime_options *options,
-			 const struct keystore *keystore, struct err *err)
+static int match_cluster(const struct home *home, struct start *start,
+			 const struct runtime_options *options, const struct keystore *keystore,
+			 struct err *err)
 {
 	static const uint8_t none[CLUSTER_ID_SIZE];
 	const uint8_t *id = start->state.chain.cluster_id;
 
-	if (!start->state.known || !keystore || memcmp(id, keystore->cluster_id, CLUSTER_ID_SIZE) == 0 ||
+	if (!start->state.known || !keystore ||
+	    memcmp(id, keystore->cluster_id, CLUSTER_ID_SIZE) == 0 ||
 	    memcmp(id, none, CLUSTER_ID_SIZE) == 0)
 		return 0;
 	if (!options->force_reload && has_copy(home, start))
-		return err_set(err, ERR_REFUSED,
-			       "the local copy is of another cluster than the cluster file in %s/" INITDIR
-			       ": start with --force-reload to adopt the new cluster",
-			       home->etc);
+		return err_set(
+			err, ERR_REFUSED,
+			"the local copy is of another cluster than the cluster file in %s/" INITDIR
+			": start with --force-reload to adopt the new cluster",
+			home->etc);
 	forget(start, "the local copy is of another cluster");
 	return 0;
 }
 
 /*
- * The cluster configurations there are. That of etc/init counts first if it is another than the one last read and there was
- * something else to count: whoever points a node to another place by hand means it.
+ * The cluster configurations there are. That of etc/init counts first if it is another than the one
+ * last read and there was something else to count: whoever points a node to another place by hand
+ * means it.
  */
-static void choose_cluster(const struct runtime_options *options, struct start *start, struct given *given)
+static void choose_cluster(const struct runtime_options *options, struct start *start,
+			   struct given *given)
 {
 	char digest[STATE_DIGEST_MAX];
 	struct err gone = {0};
 
 	/* it can serve all the same; SIGHUP looks once more */
 	if (start->has_revision &&
-	    revision_cluster(&start->revision, start->ring, options->role, &start->active, &gone) != 0 &&
+	    revision_cluster(&start->revision, start->ring, options->role, &start->active, &gone) !=
+		    0 &&
 	    gone.code != ERR_GONE)
 		log_error("init", "cluster", "the last configuration's is not used: %s", gone.text);
 	start->file = given->point;
@@ -289,12 +312,14 @@ static void choose_cluster(const struct runtime_options *options, struct start *
 /* The node half of a process that is the admin too joins that one, whatever etc/init says. */
 static int take_own(const struct cluster *own, struct point *out, struct err *err)
 {
-	out->cluster = (struct cluster){
-		.host = text_copy(own->host), .port = own->port, .keystore = text_copy(own->keystore)};
+	out->cluster = (struct cluster){.host = text_copy(own->host),
+					.port = own->port,
+					.keystore = text_copy(own->keystore)};
 	return keystore_parse(out->cluster.keystore, &out->keystore, err);
 }
 
-static int read_given(const struct fileset *files, const char *role, struct given *out, struct err *err)
+static int read_given(const struct fileset *files, const char *role, struct given *out,
+		      struct err *err)
 {
 	const struct keystore *keystore;
 
@@ -306,7 +331,8 @@ static int read_given(const struct fileset *files, const char *role, struct give
 	if (strcmp(keystore->role, "*") == 0 || strcmp(keystore->role, role) == 0)
 		return 0;
 	return err_set(err, ERR_REFUSED,
-		       "the cluster file is for role %s, this node is of role %s: genclust -r %s prints one for it",
+		       "the cluster file is for role %s, this node is of role %s: genclust -r %s "
+		       "prints one for it",
 		       keystore->role, role, role);
 }
 
@@ -324,9 +350,12 @@ int given_read(const struct home *home, const char *role, struct given *out, str
 	return rc == 0 ? 0 : err_prefix(err, "%s/" INITDIR, home->etc);
 }
 
-/* etc/init, or the cluster of the admin in the same process. A mistake in it does not stop a node that can serve. */
-static int take_init(const struct home *home, const struct runtime_options *options, struct start *start,
-		     struct given *given, struct err *err)
+/*
+ * etc/init, or the cluster of the admin in the same process. A mistake in it does not stop a node
+ * that can serve.
+ */
+static int take_init(const struct home *home, const struct runtime_options *options,
+		     struct start *start, struct given *given, struct err *err)
 {
 	struct initdir_marks marks;
 
@@ -354,8 +383,8 @@ void chain_begin(struct chain_state *chain, const struct keystore *keystore)
 }
 
 /* What a state that is lost said, as far as it can be told from the rest. */
-static int recover(const struct home *home, const struct runtime_options *options, struct start *start,
-		   struct given *given, struct err *err)
+static int recover(const struct home *home, const struct runtime_options *options,
+		   struct start *start, struct given *given, struct err *err)
 {
 	struct chain_state chain = {.has_accepted = false};
 
@@ -366,7 +395,10 @@ static int recover(const struct home *home, const struct runtime_options *option
 	if (!recover_state(home, &chain, &start->state))
 		return 0;
 	start->rebuilt = true;
-	/* the cluster as the last release has it may be newer than the file that a first start was given */
+	/*
+	 * the cluster as the last release has it may be newer than the file that a first start was
+	 * given
+	 */
 	if (!options->cluster)
 		cluster_digest(&given->point.cluster, start->state.init_digest);
 	return find_last(home, start, err);
@@ -386,28 +418,34 @@ static void compare_init(struct start *start, struct given *given, bool loaded)
 	given->marks = (struct initdir_marks){.known = false};
 }
 
-void start_tell(const struct home *home, const struct runtime_options *options, const struct start *start)
+void start_tell(const struct home *home, const struct runtime_options *options,
+		const struct start *start)
 {
 	if (start->difference)
 		log_warning("init", "",
-			    "%s/" INITDIR " differs from what was loaded first, and the last configuration counts: %s "
+			    "%s/" INITDIR " differs from what was loaded first, and the last "
+					  "configuration counts: %s "
 			    "(--force-reload reads it again)",
 			    home->etc, start->difference);
 	if (start->repointed)
-		log_notice("init", "cluster", "%s/" INITDIR " has another one, which counts: admin %s port %u",
+		log_notice("init", "cluster",
+			   "%s/" INITDIR " has another one, which counts: admin %s port %u",
 			   home->etc, start->file.cluster.host, start->file.cluster.port);
 	if (!options->force_reload)
 		return;
 	if (start->from_init)
-		log_notice("init", start->revision.name, "%s/" INITDIR " is read again and counts from now on",
-			   home->etc);
+		log_notice("init", start->revision.name,
+			   "%s/" INITDIR " is read again and counts from now on", home->etc);
 	else if (start->has_revision && !options->cluster)
-		log_warning("init", "", "%s/" INITDIR " is read again, but has no configuration of role %s: the last one counts",
-			    home->etc, options->role);
+		log_warning(
+			"init", "",
+			"%s/" INITDIR
+			" is read again, but has no configuration of role %s: the last one counts",
+			home->etc, options->role);
 }
 
-static int find_all(const struct home *home, const struct runtime_options *options, struct start *start,
-		    struct given *given, struct err *err)
+static int find_all(const struct home *home, const struct runtime_options *options,
+		    struct start *start, struct given *given, struct err *err)
 {
 	bool load;
 
@@ -427,7 +465,8 @@ static int find_all(const struct home *home, const struct runtime_options *optio
 	choose_cluster(options, start, given);
 	if (!start->file.keystore && !start->active.keystore && !start->has_revision)
 		return err_set(err, ERR_GONE,
-			       "nothing to start from: put the cluster configuration (genclust prints it) into %s/" INITDIR,
+			       "nothing to start from: put the cluster configuration (genclust "
+			       "prints it) into %s/" INITDIR,
 			       home->etc);
 	return 0;
 }
@@ -442,7 +481,8 @@ static void begin_state(struct start *start, const char *role)
 		memcpy(chain->role, role, strlen(role) + 1);
 	}
 	if (start->file.keystore || start->active.keystore)
-		chain_begin(chain, start->file.keystore ? start->file.keystore : start->active.keystore);
+		chain_begin(chain,
+			    start->file.keystore ? start->file.keystore : start->active.keystore);
 }
 
 /* A secret that cannot be used stops a first start; later what is there is kept and served. */
@@ -460,8 +500,12 @@ static int find_keys(const struct home *home, struct keyring **out, struct err *
 	return 0;
 }
 
-/* One that is gone or damaged is in its copy still: what was accepted, and what this node is held at, is not lost with it. */
-static int find_state(const struct home *home, const struct runtime_options *options, struct start *out, struct err *err)
+/*
+ * One that is gone or damaged is in its copy still: what was accepted, and what this node is held
+ * at, is not lost with it.
+ */
+static int find_state(const struct home *home, const struct runtime_options *options,
+		      struct start *out, struct err *err)
 {
 	int rc = node_state_load(&out->state, home, err);
 

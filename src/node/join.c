@@ -41,7 +41,8 @@ struct join {
 	bool fixed;
 	struct point points[PLACE_COUNT];
 	char revision[REVISION_NAME_MAX]; /* that PLACE_REVISION is of */
-	enum place order[PLACE_COUNT];	  /* the different ones there are, in the order in which they are tried */
+	/* the different ones there are, in the order in which they are tried */
+	enum place order[PLACE_COUNT];
 	size_t count;
 	size_t at;		/* in ORDER, what the link is pointed to */
 	struct point preferred; /* copies: of the first, */
@@ -50,7 +51,8 @@ struct join {
 	bool repointing; /* the link is closed from here */
 	bool tried;
 	struct told down[PLACE_COUNT];	    /* why each led to no admin */
-	struct told init, difference, file; /* of etc/init: that it cannot be read, differs, is of another cluster */
+	/* of etc/init: that it cannot be read, differs, is of another cluster */
+	struct told init, difference, file;
 	bool looking;
 	unsigned again; /* what is to be looked at after that */
 };
@@ -66,13 +68,14 @@ static struct point point_copy(const struct point *point)
 }
 
 /*
- * Whether both lead to the same place with a key of the same epoch. That the role's own keystore takes over from one for any
- * role is no reason to join anew.
+ * Whether both lead to the same place with a key of the same epoch. That the role's own keystore
+ * takes over from one for any role is no reason to join anew.
  */
 static bool point_same(const struct point *a, const struct point *b)
 {
 	return a->keystore && b->keystore && a->cluster.port == b->cluster.port &&
-	       strcmp(a->cluster.host, b->cluster.host) == 0 && a->keystore->epoch == b->keystore->epoch &&
+	       strcmp(a->cluster.host, b->cluster.host) == 0 &&
+	       a->keystore->epoch == b->keystore->epoch &&
 	       memcmp(a->keystore->cluster_id, b->keystore->cluster_id, CLUSTER_ID_SIZE) == 0 &&
 	       memcmp(a->keystore->admin_public, b->keystore->admin_public, KEY_SIZE) == 0;
 }
@@ -87,11 +90,13 @@ static void point_take(struct point *to, struct point *from)
 /* A node that is pointed elsewhere by hand takes a new key epoch all the same. */
 static void mix(struct join *join)
 {
-	const struct point *file = join->points + PLACE_FILE, *revision = join->points + PLACE_REVISION;
+	const struct point *file = join->points + PLACE_FILE,
+			   *revision = join->points + PLACE_REVISION;
 	struct point mixed;
 
 	point_clear(join->points + PLACE_MIXED);
-	if (!file->keystore || !revision->keystore || revision->keystore->epoch <= file->keystore->epoch)
+	if (!file->keystore || !revision->keystore ||
+	    revision->keystore->epoch <= file->keystore->epoch)
 		return;
 	mixed = point_copy(file);
 	keystore_free(mixed.keystore);
@@ -112,7 +117,8 @@ static void list_one(struct join *join, enum place place)
 static void list(struct join *join)
 {
 	static const enum place by_hand[] = {PLACE_MIXED, PLACE_FILE, PLACE_REVISION, PLACE_JOINED};
-	static const enum place by_release[] = {PLACE_REVISION, PLACE_JOINED, PLACE_FILE, PLACE_MIXED};
+	static const enum place by_release[] = {PLACE_REVISION, PLACE_JOINED, PLACE_FILE,
+						PLACE_MIXED};
 	const enum place *order = join->runtime->state.init_wins ? by_hand : by_release;
 
 	mix(join);
@@ -123,7 +129,8 @@ static void list(struct join *join)
 
 /* --- the link --- */
 
-static void tell_once(struct told *told, enum log_level level, const char *step, const char *object, const char *text)
+static void tell_once(struct told *told, enum log_level level, const char *step, const char *object,
+		      const char *text)
 {
 	if (strncmp(told->text, text, sizeof(told->text) - 1) == 0)
 		return;
@@ -156,7 +163,9 @@ static void remember(struct join *join)
 		memcpy(join->runtime->state.joined, join->revision, sizeof(join->revision));
 }
 
-/* The points changed: goes to the first if it is another than it was, or if the one in use is gone. */
+/*
+ * The points changed: goes to the first if it is another than it was, or if the one in use is gone.
+ */
 static void choose(struct join *join)
 {
 	const struct point *first;
@@ -174,7 +183,8 @@ static void choose(struct join *join)
 		join->at = 0;
 	} else {
 		if (join->current.keystore)
-			log_notice("join", first->cluster.host, "port %u is where the admin is now, says %s",
+			log_notice("join", first->cluster.host,
+				   "port %u is where the admin is now, says %s",
 				   first->cluster.port, place_texts[join->order[0]]);
 		memset(join->down, 0, sizeof(join->down));
 		point_to(join, 0, true);
@@ -192,9 +202,11 @@ static void came_up(struct join *join)
 	join->up = join->tried = true;
 	if (join->count > 0 && join->at > 0 && join->at < join->count)
 		log_warning("join", join->current.cluster.host,
-			    "the admin is reached on port %u as %s says; not on %s port %u, as %s says: %s",
-			    join->current.cluster.port, place_texts[join->order[join->at]], first->cluster.host,
-			    first->cluster.port, place_texts[join->order[0]], join->down[join->order[0]].text);
+			    "the admin is reached on port %u as %s says; not on %s port %u, as %s "
+			    "says: %s",
+			    join->current.cluster.port, place_texts[join->order[join->at]],
+			    first->cluster.host, first->cluster.port, place_texts[join->order[0]],
+			    join->down[join->order[0]].text);
 	memset(join->down + join->order[join->at], 0, sizeof(*join->down));
 	remember(join);
 }
@@ -232,7 +244,8 @@ struct look {
 	char role[NAME_MAX_LEN + 1];
 	char name[REVISION_NAME_MAX];	/* the active revision; "": where current leads */
 	char joined[REVISION_NAME_MAX]; /* the one that worked; "": none, or it is known */
-	struct node_state known;	/* the log, for the worker: its reasons are not to be read */
+	/* the log, for the worker: its reasons are not to be read */
+	struct node_state known;
 	struct keyring *ring;
 	struct given given;
 	struct point revision, before;
@@ -249,7 +262,8 @@ static int read_revision(struct look *look, const char *name, struct point *out,
 		return -1;
 	rc = revision_cluster(&revision, look->ring, look->role, out, err);
 	revision_clear(&revision);
-	if (rc == 0 && memcmp(out->keystore->cluster_id, look->known.chain.cluster_id, CLUSTER_ID_SIZE) != 0) {
+	if (rc == 0 &&
+	    memcmp(out->keystore->cluster_id, look->known.chain.cluster_id, CLUSTER_ID_SIZE) != 0) {
 		point_clear(out);
 		rc = err_set(err, ERR_REFUSED, "it is of another cluster");
 	}
@@ -276,8 +290,8 @@ static void on_look_work(void *arg)
 		look->revision_rc =
 			look->name[0] ? 0 : revision_current(home, look->name, &look->revision_err);
 		if (look->revision_rc == 0)
-			look->revision_rc =
-				read_revision(look, look->name, &look->revision, &look->revision_err);
+			look->revision_rc = read_revision(look, look->name, &look->revision,
+							  &look->revision_err);
 	}
 	if (look->joined[0] && read_revision(look, look->joined, &look->before, &err) != 0)
 		log_debug("join", look->joined, "%s", err.text);
@@ -302,10 +316,12 @@ static bool is_ours(struct join *join, const struct keystore *keystore)
 	static const uint8_t none[CLUSTER_ID_SIZE];
 	const uint8_t *id = join->runtime->state.chain.cluster_id;
 
-	if (memcmp(id, none, CLUSTER_ID_SIZE) == 0 || memcmp(id, keystore->cluster_id, CLUSTER_ID_SIZE) == 0)
+	if (memcmp(id, none, CLUSTER_ID_SIZE) == 0 ||
+	    memcmp(id, keystore->cluster_id, CLUSTER_ID_SIZE) == 0)
 		return true;
 	tell_once(&join->file, LOG_LEVEL_ERROR, "init", "cluster",
-		  "the cluster file in etc/init is of another cluster and is ignored while this node runs: a start with "
+		  "the cluster file in etc/init is of another cluster and is ignored while this "
+		  "node runs: a start with "
 		  "--force-reload adopts it");
 	return false;
 }
@@ -342,7 +358,8 @@ static void take_init(struct join *join, struct look *look)
 	else
 		memset(&join->init, 0, sizeof(join->init));
 	if (difference) {
-		text = text_format("etc/init differs from what was loaded first, and is not activated while this node runs: %s",
+		text = text_format("etc/init differs from what was loaded first, and is not "
+				   "activated while this node runs: %s",
 				   difference);
 		tell_once(&join->difference, LOG_LEVEL_WARNING, "init", "", text);
 		free(text);
@@ -437,7 +454,8 @@ void join_look(struct runtime *runtime, unsigned what)
 	memcpy(look->name, runtime->active, sizeof(look->name));
 	if (what & JOIN_REVISION && look->name[0])
 		name = look->name;
-	if (!join->fixed && !join->points[PLACE_JOINED].keystore && strcmp(state->joined, name) != 0)
+	if (!join->fixed && !join->points[PLACE_JOINED].keystore &&
+	    strcmp(state->joined, name) != 0)
 		memcpy(look->joined, state->joined, sizeof(look->joined));
 	join->looking = true;
 	runtime->busy++;
@@ -470,7 +488,8 @@ void join_init_changed(struct runtime *runtime)
 {
 	/* files that are copied there come one after the other */
 	if (!runtime->join->fixed && !runtime->stopping)
-		(void)uv_timer_start(&runtime->join->settle, on_settled, WAIT_SETTLE, 0); /* never fails */
+		(void)uv_timer_start(&runtime->join->settle, on_settled, WAIT_SETTLE,
+				     0); /* never fails */
 }
 
 /* --- life --- */
@@ -494,9 +513,11 @@ void join_start(struct runtime *runtime, struct point *file, struct point *revis
 		join->revision[0] = '\0';
 	choose(join);
 	if (!runtime->link)
-		log_notice("init", runtime->name, "there is no cluster configuration: serving without an admin");
+		log_notice("init", runtime->name,
+			   "there is no cluster configuration: serving without an admin");
 	/* the one that worked before, if it is another */
-	if (!fixed && runtime->state.joined[0] && strcmp(runtime->state.joined, join->revision) != 0)
+	if (!fixed && runtime->state.joined[0] &&
+	    strcmp(runtime->state.joined, join->revision) != 0)
 		join_look(runtime, 0);
 }
 

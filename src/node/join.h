@@ -1,7 +1,8 @@
 /*
- * Which cluster a node talks to. There may be several cluster configurations of one cluster: the one in etc/init, the one in
- * the active revision, the one that led to the admin before. The link is opened with the first that counts; when that leads
- * to no admin the others are tried in turn, so that a wrong or early change strands no node.
+ * Which cluster a node talks to. There may be several cluster configurations of one cluster: the
+ * one in etc/init, the one in the active revision, the one that led to the admin before. The link
+ * is opened with the first that counts; when that leads to no admin the others are tried in turn,
+ * so that a wrong or early change strands no node.
  */
 #ifndef MUSTER_NODE_JOIN_H
 #define MUSTER_NODE_JOIN_H
@@ -42,13 +43,14 @@ enum join_what {
 };
 
 /*
- * Opens the link of RUNTIME, whose state it reads and moves on. FILE and REVISION (what a start found) move in. FIXED: FILE is
- * the admin of this process and nothing else counts. No cluster configuration yet is fine.
+ * Opens the link of RUNTIME, whose state it reads and moves on. FILE and REVISION (what a start
+ * found) move in. FIXED: FILE is the admin of this process and nothing else counts. No cluster
+ * configuration yet is fine.
  */
 void join_start(struct runtime *runtime, struct point *file, struct point *revision, bool fixed);
 /*
- * Looks at WHAT (bits of enum join_what) again, on a worker, and opens the link anew if another configuration counts now. With
- * JOIN_KEYS runtime_reloaded follows.
+ * Looks at WHAT (bits of enum join_what) again, on a worker, and opens the link anew if another
+ * configuration counts now. With JOIN_KEYS runtime_reloaded follows.
  */
 void join_look(struct runtime *runtime, unsigned what);
 /* A revision was activated: its cluster configuration may be another. */
@@ -61,7 +63,10 @@ void join_init_changed(struct runtime *runtime);
 void join_linked(struct runtime *runtime, const char *reason);
 /* The cluster configuration that is in use, or NULL. */
 const struct cluster *join_cluster(const struct runtime *runtime);
-/* Whether the link came up once, or could not be opened: nothing is to be expected any more of waiting a little. */
+/*
+ * Whether the link came up once, or could not be opened: nothing is to be expected any more of
+ * waiting a little.
+ */
 bool join_tried(const struct runtime *runtime);
 /* Stops; then, when nothing of it is under way, frees. Both are fine before the start. */
 void join_stop(struct runtime *runtime);

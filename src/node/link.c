@@ -26,7 +26,8 @@ struct link {
 	struct peers *peers;
 	struct peer *peer; /* NULL: none */
 	struct pump *pump; /* of the fetch under way */
-	size_t coming;	   /* bytes of the git lane that are still to come of what was sent with the news */
+	/* bytes of the git lane that are still to come of what was sent with the news */
+	size_t coming;
 	struct news news;  /* which are told once they are there */
 	char *host;
 	uint16_t port;
@@ -41,7 +42,10 @@ struct link {
 	char reason[512]; /* why it is down, or what it waits for; "": neither */
 };
 
-/* Carries bytes between a fetch's socket and the git lane. It outlives the link if libuv still has it. */
+/*
+ * Carries bytes between a fetch's socket and the git lane. It outlives the link if libuv still has
+ * it.
+ */
 struct pump {
 	uv_pipe_t pipe;
 	struct link *link; /* NULL: the link has let it go */
@@ -143,7 +147,8 @@ static void on_git(struct peer *peer, const uint8_t *data, size_t n)
 	pumped = mem_new(1, sizeof(*pumped) + n);
 	memcpy(pumped->data, data, n);
 	bytes = uv_buf_init((char *)pumped->data, (unsigned)n);
-	if (uv_write(&pumped->request, (uv_stream_t *)&link->pump->pipe, &bytes, 1, on_pumped) != 0) {
+	if (uv_write(&pumped->request, (uv_stream_t *)&link->pump->pipe, &bytes, 1, on_pumped) !=
+	    0) {
 		free(pumped);
 		pump_end(link->pump);
 		return;
@@ -209,7 +214,8 @@ static void on_head(struct link *link, const struct control_message *message)
 		peer_close(link->peer, "the admin named no release: \"%.50s\"", hex);
 		return;
 	}
-	if (base && (!hex || oid_parse(base, &news->base) != 0 || size == 0 || size > LIMIT_PUSHED_PACK)) {
+	if (base &&
+	    (!hex || oid_parse(base, &news->base) != 0 || size == 0 || size > LIMIT_PUSHED_PACK)) {
 		peer_close(link->peer, "the admin sends a pack of %llu bytes with its news",
 			   (unsigned long long)size);
 		return;
@@ -224,7 +230,8 @@ static void on_tick(uv_timer_t *timer);
 /* It comes once more when a node that waited is approved. */
 static void on_registered(struct link *link, const struct control_message *message)
 {
-	const char *approved = control_get(message, "approved"); /* an admin that knows of none says nothing */
+	/* an admin that knows of none says nothing */
+	const char *approved = control_get(message, "approved");
 	bool waits = approved && strcmp(approved, "no") == 0;
 
 	if (waits && !(link->up && link->waits))
@@ -253,7 +260,8 @@ static void on_control(struct peer *peer, const struct control_message *message)
 		on_registered(link, message);
 		break;
 	case CONTROL_REFUSED:
-		peer_close(peer, "the admin refused this node: %s", text ? text : "it does not say why");
+		peer_close(peer, "the admin refused this node: %s",
+			   text ? text : "it does not say why");
 		break;
 	case CONTROL_HEAD:
 		on_head(link, message);
@@ -288,8 +296,9 @@ static void on_back_off(uv_timer_t *timer)
 }
 
 /*
- * Full jitter: nodes that were cut off together do not come back together. The limit is the time it has been away, so that the waits grow
- * twofold at most, and an admin that was restarted in a second has all of its nodes back in another.
+ * Full jitter: nodes that were cut off together do not come back together. The limit is the time it
+ * has been away, so that the waits grow twofold at most, and an admin that was restarted in a
+ * second has all of its nodes back in another.
  */
 static void back_off(struct link *link)
 {
@@ -302,7 +311,8 @@ static void back_off(struct link *link)
 		limit = WAIT_BACKOFF_MIN;
 	if (limit > WAIT_BACKOFF_MAX)
 		limit = WAIT_BACKOFF_MAX;
-	(void)uv_timer_start(&link->timer, on_back_off, loop_random((uint32_t)limit), 0); /* never fails */
+	(void)uv_timer_start(&link->timer, on_back_off, loop_random((uint32_t)limit),
+			     0); /* never fails */
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -344,7 +354,8 @@ static void on_closed(struct peer *peer, const char *reason)
 	link->calls->changed(link->arg, false, reason);
 }
 
-static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
+static enum peer_hint on_hello(void *arg, const struct hello *hello,
+			       uint8_t join_key[static KEY_SIZE])
 {
 	(void)arg;
 	(void)hello;
@@ -363,8 +374,9 @@ static const struct peer_calls peer_calls = {
 
 /* --- life --- */
 
-struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port, const struct keystore *keystore,
-		      const struct static_key *key, const struct link_calls *calls, void *arg)
+struct link *link_new(uv_loop_t *loop, const char *host, uint16_t port,
+		      const struct keystore *keystore, const struct static_key *key,
+		      const struct link_calls *calls, void *arg)
 {
 	struct link *link = mem_new(1, sizeof(*link));
 

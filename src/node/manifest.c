@@ -16,7 +16,8 @@
 
 static int by_path(const void *a, const void *b)
 {
-	return strcmp(((const struct manifest_entry *)a)->path, ((const struct manifest_entry *)b)->path);
+	return strcmp(((const struct manifest_entry *)a)->path,
+		      ((const struct manifest_entry *)b)->path);
 }
 
 static void sort(struct manifest *manifest)
@@ -29,7 +30,8 @@ static struct manifest_entry *add(struct manifest *manifest, char *take_path, ui
 {
 	struct manifest_entry *entry;
 
-	manifest->entries = mem_grow(manifest->entries, manifest->count + 1, sizeof(*manifest->entries));
+	manifest->entries =
+		mem_grow(manifest->entries, manifest->count + 1, sizeof(*manifest->entries));
 	entry = manifest->entries + manifest->count++;
 	*entry = (struct manifest_entry){.path = take_path, .mode = mode};
 	return entry;
@@ -104,8 +106,8 @@ static bool mode_fits(const struct manifest *manifest, const struct stat *st, ui
 	       (!manifest->shared || st->st_gid == manifest->group);
 }
 
-static int look_file(const struct manifest_entry *entry, int dirfd, const char *name, const struct stat *st,
-		     struct err *err)
+static int look_file(const struct manifest_entry *entry, int dirfd, const char *name,
+		     const struct stat *st, struct err *err)
 {
 	uint8_t digest[DIGEST_SIZE];
 	struct buf data;
@@ -132,8 +134,8 @@ static int look_file(const struct manifest_entry *entry, int dirfd, const char *
 
 static int look_folder(struct looking *looking, int dirfd, const char *prefix, struct err *err);
 
-static int look_below(struct looking *looking, const struct manifest_entry *entry, int dirfd, const char *name,
-		      struct err *err)
+static int look_below(struct looking *looking, const struct manifest_entry *entry, int dirfd,
+		      const char *name, struct err *err)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc;
 	char *below;
@@ -147,7 +149,8 @@ static int look_below(struct looking *looking, const struct manifest_entry *entr
 	return rc;
 }
 
-static int look(struct looking *looking, int dirfd, const char *prefix, const char *name, struct err *err)
+static int look(struct looking *looking, int dirfd, const char *prefix, const char *name,
+		struct err *err)
 {
 	const struct manifest *manifest = looking->manifest;
 	char *path = text_format("%s%s", prefix, name);
@@ -155,8 +158,9 @@ static int look(struct looking *looking, int dirfd, const char *prefix, const ch
 	struct stat st;
 	int rc;
 
-	entry = manifest->count == 0 ? NULL
-				     : bsearch(&key, manifest->entries, manifest->count, sizeof(key), by_path);
+	entry = manifest->count == 0
+			? NULL
+			: bsearch(&key, manifest->entries, manifest->count, sizeof(key), by_path);
 	if (!entry) {
 		text_escape_in_place(path);
 		rc = drift(err, path, "was added");
@@ -194,7 +198,8 @@ static int look_folder(struct looking *looking, int dirfd, const char *prefix, s
 
 int manifest_check(const struct manifest *manifest, int dirfd, struct err *err)
 {
-	struct looking looking = {.manifest = manifest, .seen = mem_new(manifest->count + 1, sizeof(bool))};
+	struct looking looking = {.manifest = manifest,
+				  .seen = mem_new(manifest->count + 1, sizeof(bool))};
 	struct stat st;
 	int rc = fstat(dirfd, &st) == 0 ? 0 : err_sys(err, ".");
 

@@ -24,7 +24,8 @@ static int open_replica(const struct home *home, struct repo **out, struct err *
 }
 
 /* From the releases this node accepted; the digest is compared, as everywhere. */
-static int read_release(const struct home *home, const struct node_state *state, struct revision *out, struct err *err)
+static int read_release(const struct home *home, const struct node_state *state,
+			struct revision *out, struct err *err)
 {
 	const struct chain_state *chain = &state->chain;
 	struct repo *replica = NULL;
@@ -55,10 +56,11 @@ static int read_release(const struct home *home, const struct node_state *state,
 }
 
 /* From what the operator put there, if that comes out the same once more. */
-static int read_init(const struct home *home, const struct node_state *state, const char *name, struct revision *out,
-		     struct err *err)
+static int read_init(const struct home *home, const struct node_state *state, const char *name,
+		     struct revision *out, struct err *err)
 {
-	const struct runtime_options options = {.name = "", .role = state->chain.role, .force_reload = true};
+	const struct runtime_options options = {
+		.name = "", .role = state->chain.role, .force_reload = true};
 	struct start start;
 
 	if (init_find(home, &options, &start, err) != 0)
@@ -73,8 +75,8 @@ static int read_init(const struct home *home, const struct node_state *state, co
 	return err_set(err, ERR_GONE, "etc/init holds another configuration by now");
 }
 
-int mend_read(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-	      struct err *err)
+int mend_read(const struct home *home, const char *name, const struct node_state *state,
+	      struct revision *out, struct err *err)
 {
 	struct revision revision = {.is_init = false};
 	int rc;
@@ -96,7 +98,8 @@ int mend_read(const struct home *home, const char *name, const struct node_state
 
 int mend_write(const struct home *home, const struct revision *revision, struct err *err)
 {
-	return revision_write(home, revision->name, &revision->files, revision->raw, revision->raw_size, err);
+	return revision_write(home, revision->name, &revision->files, revision->raw,
+			      revision->raw_size, err);
 }
 
 /* A fault of the content, not of the disk. */
@@ -105,8 +108,8 @@ static bool is_unsound(const struct err *err)
 	return err->code == ERR_CORRUPT || err->code == ERR_GONE || err->code == ERR_REFUSED;
 }
 
-int mend_revision(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-		  bool *mended, struct err *err)
+int mend_revision(const struct home *home, const char *name, const struct node_state *state,
+		  struct revision *out, bool *mended, struct err *err)
 {
 	struct err why = {.code = ERR_NONE};
 	int rc;
@@ -126,8 +129,8 @@ int mend_revision(const struct home *home, const char *name, const struct node_s
 	return rc;
 }
 
-int mend_older(const struct home *home, const char *name, const struct node_state *state, struct revision *out,
-	       struct err *err)
+int mend_older(const struct home *home, const char *name, const struct node_state *state,
+	       struct revision *out, struct err *err)
 {
 	for (size_t i = 0; i < state->log_count; i++) {
 		const struct state_entry *entry = state->log + i;
@@ -136,7 +139,8 @@ int mend_older(const struct home *home, const char *name, const struct node_stat
 		if ((entry->verdict != VERDICT_ACTIVE && entry->verdict != VERDICT_PAST) ||
 		    strcmp(oid_hex(&entry->release, hex), name) == 0)
 			continue;
-		if (revision_read(home, hex, state, out, err) == 0 || mend_read(home, hex, state, out, err) == 0)
+		if (revision_read(home, hex, state, out, err) == 0 ||
+		    mend_read(home, hex, state, out, err) == 0)
 			return 0;
 	}
 	return err_set(err, ERR_GONE, "there is no older one either");
@@ -154,14 +158,15 @@ bool replica_has(const struct home *home, const struct chain_state *chain)
 	if (!chain->has_accepted)
 		return false;
 	buf_init(&raw, LIMIT_COMMIT_SIZE);
-	has = open_replica(home, &replica, &why) == 0 && repo_commit_raw(replica, &chain->accepted, &raw, &why) == 0;
+	has = open_replica(home, &replica, &why) == 0 &&
+	      repo_commit_raw(replica, &chain->accepted, &raw, &why) == 0;
 	buf_clear(&raw);
 	repo_free(replica);
 	return has;
 }
 
-static int check_once(const struct home *home, const struct chain_state *chain, const atomic_bool *stop,
-		      struct err *err)
+static int check_once(const struct home *home, const struct chain_state *chain,
+		      const atomic_bool *stop, struct err *err)
 {
 	char *ref = text_format("refs/heads/%s", chain->role);
 	struct repo *replica = NULL;
@@ -182,13 +187,17 @@ static int check_once(const struct home *home, const struct chain_state *chain, 
 	return rc;
 }
 
-int replica_check(const struct home *home, const struct chain_state *chain, const atomic_bool *stop, struct err *err)
+int replica_check(const struct home *home, const struct chain_state *chain, const atomic_bool *stop,
+		  struct err *err)
 {
 	if (check_once(home, chain, stop, err) == 0)
 		return 0;
 	if (!is_unsound(err))
 		return -1;
-	/* packs may have been joined meanwhile: what was open is gone, the second look finds all of it */
+	/*
+	 * packs may have been joined meanwhile: what was open is gone, the second look finds all of
+	 * it
+	 */
 	return check_once(home, chain, stop, err);
 }
 
@@ -201,7 +210,8 @@ bool replica_suspect(const struct home *home, const struct chain_state *chain, s
 {
 	struct err why = {.code = ERR_NONE}, left;
 
-	if (!is_unsound(err) || !chain->has_accepted || replica_check(home, chain, NULL, &why) == 0 || !is_unsound(&why))
+	if (!is_unsound(err) || !chain->has_accepted ||
+	    replica_check(home, chain, NULL, &why) == 0 || !is_unsound(&why))
 		return false;
 	if (replica_remove(home, &left) != 0)
 		log_error("watch", REPLICA, "damaged, and cannot be removed: %s", left.text);

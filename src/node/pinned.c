@@ -1,4 +1,7 @@
-/* The admin's pins: judged on a worker once the release that came with one is, and on the disk before anything follows. */
+/*
+ * The admin's pins: judged on a worker once the release that came with one is, and on the disk
+ * before anything follows.
+ */
 #include "node/steps.h"
 
 #include "core/log.h"
@@ -10,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert((PIN_RAW_MAX + 2) / 3 * 4 <= CONTROL_VALUE_MAX, "a pin in base64 fits a value of a message");
+static_assert((PIN_RAW_MAX + 2) / 3 * 4 <= CONTROL_VALUE_MAX,
+	      "a pin in base64 fits a value of a message");
 
 struct judging {
 	struct runtime *runtime;
@@ -69,8 +73,9 @@ static void pin_take(struct runtime *runtime, const struct pin *pin)
 		hold_set(&state->pinned, release, pin->reason);
 	if (!state->here.release[0])
 		runtime->hold_refusal.step = NULL;
-	log_notice("verify", runtime->name, "pin %llu of the admin: %s%.12s%s", (unsigned long long)pin->sequence,
-		   pin->hold ? "held at " : "follows again", pin->hold ? release : "",
+	log_notice("verify", runtime->name, "pin %llu of the admin: %s%.12s%s",
+		   (unsigned long long)pin->sequence, pin->hold ? "held at " : "follows again",
+		   pin->hold ? release : "",
 		   state->here.release[0] ? ", once the hold made here is ended" : "");
 	runtime->pin_unsaved = true;
 	report_save(runtime);
@@ -81,8 +86,9 @@ static void on_work(void *arg)
 {
 	struct judging *judging = arg;
 
-	judging->rc = hold_accept(judging->runtime->home, &judging->known, judging->runtime->name, judging->raw.data,
-				  judging->raw.len, &judging->pin, &judging->fresh, &judging->err);
+	judging->rc = hold_accept(judging->runtime->home, &judging->known, judging->runtime->name,
+				  judging->raw.data, judging->raw.len, &judging->pin,
+				  &judging->fresh, &judging->err);
 }
 
 static void judge_end(struct judging *judging)
@@ -101,7 +107,8 @@ static void judge_end(struct judging *judging)
 			pin = (struct pin){.sequence = 0};
 		pin_refused(runtime, &pin.release, err->text);
 	} else {
-		log_warning("verify", runtime->name, "pin not judged, tried again later: %s", err->text);
+		log_warning("verify", runtime->name, "pin not judged, tried again later: %s",
+			    err->text);
 		runtime->pin_waits |= runtime->pin.len > 0;
 		retry_later(runtime);
 	}
@@ -122,13 +129,17 @@ static void on_done(void *arg)
 	runtime_release(runtime);
 }
 
-/* A pin may be signed by the keys of a release that this node is still to accept, and name one before that. */
+/*
+ * A pin may be signed by the keys of a release that this node is still to accept, and name one
+ * before that.
+ */
 static bool head_is_judged(const struct runtime *runtime)
 {
 	const struct chain_state *chain = &runtime->state.chain;
 
-	return chain->has_accepted && (runtime->head_sequence <= chain->sequence ||
-				       (runtime->refusal.step && oid_equal(&runtime->refusal.release, &runtime->head)));
+	return chain->has_accepted &&
+	       (runtime->head_sequence <= chain->sequence ||
+		(runtime->refusal.step && oid_equal(&runtime->refusal.release, &runtime->head)));
 }
 
 bool pin_consider(struct runtime *runtime)
@@ -137,7 +148,8 @@ bool pin_consider(struct runtime *runtime)
 
 	if (runtime->judging || runtime->pin_unsaved)
 		return true;
-	if (!runtime->pin_waits || !head_is_judged(runtime) || atomic_load(&runtime->replica_lost) || uv_is_active((uv_handle_t *)&runtime->retry))
+	if (!runtime->pin_waits || !head_is_judged(runtime) ||
+	    atomic_load(&runtime->replica_lost) || uv_is_active((uv_handle_t *)&runtime->retry))
 		return false;
 	judging = mem_new(1, sizeof(*judging));
 	judging->runtime = runtime;

@@ -56,7 +56,8 @@ struct tidy *replica_tidy(uv_loop_t *loop, const struct home *home)
 /* Not synced: what a crash leaves of it is removed at start. */
 static int put(int dirfd, const char *path, const char *text, struct err *err)
 {
-	int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), rc;
+	int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
+	    rc;
 
 	if (fd < 0)
 		return err_sys(err, "%s", path);
@@ -66,7 +67,10 @@ static int put(int dirfd, const char *path, const char *text, struct err *err)
 	return rc;
 }
 
-/* HEAD comes last: where it is, the rest is. It names a branch that is never there, as in any bare repository. */
+/*
+ * HEAD comes last: where it is, the rest is. It names a branch that is never there, as in any bare
+ * repository.
+ */
 static int make_files(int fd, struct err *err)
 {
 	int rc = fs_make_dirs(fd, "objects/info", 0700, err);
@@ -77,7 +81,9 @@ static int make_files(int fd, struct err *err)
 		rc = fs_make_dirs(fd, "refs/heads", 0700, err);
 	if (rc == 0)
 		rc = put(fd, "objects/info/alternates", ALTERNATES, err);
-	/* no settings: for each that is not url.*.insteadof, libgit2 1.5 loses 20 kB at every fetch */
+	/*
+	 * no settings: for each that is not url.*.insteadof, libgit2 1.5 loses 20 kB at every fetch
+	 */
 	if (rc == 0)
 		rc = put(fd, "config", "", err);
 	if (rc == 0)
@@ -113,10 +119,14 @@ static int empty_but(int dirfd, const char *folder, const char *const *names, st
 	return rc;
 }
 
-/* The one of the last fetch, without anything that it brought: what was refused then must not help what comes now. */
+/*
+ * The one of the last fetch, without anything that it brought: what was refused then must not help
+ * what comes now.
+ */
 static int empty_old(int fd, struct err *err)
 {
-	static const char *const objects[] = {"info", "pack", NULL}, *const info[] = {"alternates", NULL},
+	static const char *const objects[] = {"info", "pack", NULL},
+				 *const info[] = {"alternates", NULL},
 				 *const refs[] = {"heads", NULL}, *const none[] = {NULL};
 	int rc = empty_but(fd, "objects", objects, err);
 
@@ -147,8 +157,8 @@ static int put_ref(int fd, const struct chain_state *chain, struct err *err)
 	return rc;
 }
 
-static int open_made(const struct home *home, int fd, const struct chain_state *chain, struct repo **out,
-		     struct err *err)
+static int open_made(const struct home *home, int fd, const struct chain_state *chain,
+		     struct repo **out, struct err *err)
 {
 	char *path = home_var(home, QUARANTINE);
 	int rc = put_ref(fd, chain, err);
@@ -167,12 +177,16 @@ static bool is_beside_replica(int fd)
 	bool is;
 
 	buf_init(&text, sizeof(ALTERNATES));
-	is = fs_read(fd, "objects/info/alternates", &text, &why) == 0 && strcmp(buf_text(&text), ALTERNATES) == 0;
+	is = fs_read(fd, "objects/info/alternates", &text, &why) == 0 &&
+	     strcmp(buf_text(&text), ALTERNATES) == 0;
 	buf_clear(&text);
 	return is;
 }
 
-/* The one that is there. Whatever is wrong with it (a full disk, a removal that was cut short), a new one is made instead. */
+/*
+ * The one that is there. Whatever is wrong with it (a full disk, a removal that was cut short), a
+ * new one is made instead.
+ */
 static int use_again(const struct home *home, const struct chain_state *chain, struct repo **out)
 {
 	struct err why;
@@ -188,7 +202,8 @@ static int use_again(const struct home *home, const struct chain_state *chain, s
 	return rc;
 }
 
-static int make_new(const struct home *home, const struct chain_state *chain, struct repo **out, struct err *err)
+static int make_new(const struct home *home, const struct chain_state *chain, struct repo **out,
+		    struct err *err)
 {
 	int fd = -1, rc = quarantine_remove(home, err);
 
@@ -260,10 +275,15 @@ static int move_packs(const struct home *home, struct err *err)
 	return rc;
 }
 
-/* By a lock file, as git does it; nobody else writes here, so one that is there is left from a kill. */
-int quarantine_branch(const struct home *home, const char *role, const struct oid *tip, struct err *err)
+/*
+ * By a lock file, as git does it; nobody else writes here, so one that is there is left from a
+ * kill.
+ */
+int quarantine_branch(const struct home *home, const char *role, const struct oid *tip,
+		      struct err *err)
 {
-	char *ref = text_format(REPLICA "/refs/heads/%s", role), *lock = text_format("%s.lock", ref);
+	char *ref = text_format(REPLICA "/refs/heads/%s", role),
+	     *lock = text_format("%s.lock", ref);
 	char hex[OID_HEX_SIZE + 1];
 	int rc = 0;
 
@@ -271,7 +291,8 @@ int quarantine_branch(const struct home *home, const char *role, const struct oi
 	memcpy(hex + OID_HEX, "\n", 2);
 	rc = fs_make_dirs(home->var_fd, REPLICA "/refs/heads", 0700, err);
 	/* a folder in its place is not ours */
-	if (rc == 0 && unlinkat(home->var_fd, ref, AT_REMOVEDIR) != 0 && errno != ENOTDIR && errno != ENOENT)
+	if (rc == 0 && unlinkat(home->var_fd, ref, AT_REMOVEDIR) != 0 && errno != ENOTDIR &&
+	    errno != ENOENT)
 		rc = fs_remove_tree(home->var_fd, ref, err);
 	if (rc == 0 && unlinkat(home->var_fd, lock, 0) != 0 && errno != ENOENT)
 		rc = err_sys(err, "%s", lock);
@@ -284,7 +305,8 @@ int quarantine_branch(const struct home *home, const char *role, const struct oi
 	return rc;
 }
 
-int quarantine_release(const struct home *home, const char *role, const struct oid *tip, struct err *err)
+int quarantine_release(const struct home *home, const char *role, const struct oid *tip,
+		       struct err *err)
 {
 	int rc = move_packs(home, err);
 
@@ -294,7 +316,8 @@ int quarantine_release(const struct home *home, const char *role, const struct o
 int quarantine_remove(const struct home *home, struct err *err)
 {
 	/* HEAD first: where it is, the rest is, also when the disk fails in the middle */
-	if (unlinkat(home->var_fd, QUARANTINE "/HEAD", 0) != 0 && errno != ENOENT && errno != ENOTDIR)
+	if (unlinkat(home->var_fd, QUARANTINE "/HEAD", 0) != 0 && errno != ENOENT &&
+	    errno != ENOTDIR)
 		return err_sys(err, QUARANTINE);
 	return fs_remove_tree(home->var_fd, QUARANTINE, err);
 }

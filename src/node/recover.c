@@ -1,6 +1,7 @@
 /*
- * A state that was lost: what this node accepted is found again in what it still has, by the rule for a node that has accepted
- * nothing yet (muster-formats(5), "What a node accepts"): nothing on the disk is believed that the cluster file does not vouch for.
+ * A state that was lost: what this node accepted is found again in what it still has, by the rule
+ * for a node that has accepted nothing yet (muster-formats(5), "What a node accepts"): nothing on
+ * the disk is believed that the cluster file does not vouch for.
  */
 #include "node/heal.h"
 
@@ -57,7 +58,8 @@ static int by_sequence(const void *a, const void *b)
 /* All that are there, lowest sequence first. */
 static void find_signed(const struct home *home, struct found *found)
 {
-	int fd = openat(home->var_fd, "node/revisions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(home->var_fd, "node/revisions",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
@@ -89,7 +91,8 @@ static void note(struct node_state *state, const struct oid *oid, const struct r
 }
 
 /* Whether a key of the cluster file signed it: BEFORE has nothing accepted. */
-static bool is_anchor(const struct chain_state *before, const struct oid *oid, const struct release *release)
+static bool is_anchor(const struct chain_state *before, const struct oid *oid,
+		      const struct release *release)
 {
 	struct chain_state copy = *before;
 	struct err why;
@@ -97,7 +100,10 @@ static bool is_anchor(const struct chain_state *before, const struct oid *oid, c
 	return chain_step(&copy, oid, release, &why) == 0;
 }
 
-/* With nothing accepted: the newest that a key of the cluster file signed, and those before it. Then every one that follows. */
+/*
+ * With nothing accepted: the newest that a key of the cluster file signed, and those before it.
+ * Then every one that follows.
+ */
 static void take_revisions(const struct home *home, struct node_state *state)
 {
 	const struct chain_state before = state->chain;
@@ -124,10 +130,11 @@ static void take_revisions(const struct home *home, struct node_state *state)
 }
 
 /*
- * The releases that a start may serve: from the anchor to the tip each was verified, and those before it count as long as a key of
- * the cluster file signed them as well.
+ * The releases that a start may serve: from the anchor to the tip each was verified, and those
+ * before it count as long as a key of the cluster file signed them as well.
  */
-static void note_chain(struct repo *replica, const struct chain_state *before, struct node_state *state)
+static void note_chain(struct repo *replica, const struct chain_state *before,
+		       struct node_state *state)
 {
 	struct {
 		struct oid release, source;
@@ -142,7 +149,8 @@ static void note_chain(struct repo *replica, const struct chain_state *before, s
 		struct buf raw;
 
 		buf_init(&raw, LIMIT_COMMIT_SIZE);
-		if (repo_commit_raw(replica, &at, &raw, &why) != 0 || release_parse(raw.data, raw.len, &release, &why) != 0) {
+		if (repo_commit_raw(replica, &at, &raw, &why) != 0 ||
+		    release_parse(raw.data, raw.len, &release, &why) != 0) {
 			buf_clear(&raw);
 			break;
 		}
@@ -170,7 +178,8 @@ static void note_chain(struct repo *replica, const struct chain_state *before, s
 static void take_replica(const struct home *home, struct node_state *state)
 {
 	const struct chain_state before = state->chain;
-	char *path = home_var(home, "node/replica.git"), *ref = text_format("refs/heads/%s", before.role);
+	char *path = home_var(home, "node/replica.git"),
+	     *ref = text_format("refs/heads/%s", before.role);
 	struct repo *replica = NULL;
 	struct err why;
 	struct oid tip;
@@ -183,7 +192,8 @@ static void take_replica(const struct home *home, struct node_state *state)
 	free(path);
 }
 
-bool recover_state(const struct home *home, const struct chain_state *chain, struct node_state *state)
+bool recover_state(const struct home *home, const struct chain_state *chain,
+		   struct node_state *state)
 {
 	struct node_state made = {.known = true, .chain = *chain};
 	char name[REVISION_NAME_MAX];
@@ -196,7 +206,8 @@ bool recover_state(const struct home *home, const struct chain_state *chain, str
 		node_state_clear(&made);
 		return false;
 	}
-	if (revision_current(home, name, &why) == 0 && oid_parse(name, &oid) == 0 && node_state_accepted(&made, &oid)) {
+	if (revision_current(home, name, &why) == 0 && oid_parse(name, &oid) == 0 &&
+	    node_state_accepted(&made, &oid)) {
 		memcpy(made.active, name, sizeof(name));
 		entry_verdict(node_state_find(&made, &oid), VERDICT_ACTIVE, "", NULL);
 	}

@@ -23,7 +23,9 @@ static enum node_state_word word_of(const struct runtime *runtime)
 	if (runtime->stopping)
 		return NODE_STOPPING;
 	if (!runtime->active[0])
-		return runtime->activation ? NODE_BOOTING : runtime->broken ? NODE_ERROR : NODE_IDLE;
+		return runtime->activation ? NODE_BOOTING
+		       : runtime->broken   ? NODE_ERROR
+					   : NODE_IDLE;
 	return link_up(runtime->link) && !link_waits(runtime->link) ? NODE_RUNNING : NODE_WAITING;
 }
 
@@ -32,7 +34,8 @@ void report_changed(struct runtime *runtime)
 	enum node_state_word word = word_of(runtime);
 
 	if (word != runtime->word)
-		log_info("report", runtime->name, "%s -> %s", words[runtime->word].word, words[word].word);
+		log_info("report", runtime->name, "%s -> %s", words[runtime->word].word,
+			 words[word].word);
 	runtime->word = word;
 	link_report(runtime->link);
 	runtime->changed(runtime->arg);
@@ -54,7 +57,8 @@ static void report_keys(const struct runtime *runtime, struct control_message *m
 
 const struct refusal *report_refusal(const struct runtime *runtime)
 {
-	const struct refusal *const all[] = {&runtime->refusal, &runtime->hold_refusal, &runtime->pin_refusal};
+	const struct refusal *const all[] = {&runtime->refusal, &runtime->hold_refusal,
+					     &runtime->pin_refusal};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i]->step)
@@ -126,7 +130,8 @@ static void on_pruned(void *arg)
 	runtime->busy--;
 	/* the release runs all the same, and the next one tries again */
 	if (cycle->rc != 0)
-		log_warning("report", cycle->name, "old revisions could not be removed: %s", cycle->err.text);
+		log_warning("report", cycle->name, "old revisions could not be removed: %s",
+			    cycle->err.text);
 	if (runtime->tidy)
 		tidy_look(runtime->tidy);
 	cycle_step_done(cycle, 0, NULL);
@@ -136,13 +141,16 @@ static void on_prune(void *arg)
 {
 	struct cycle *cycle = arg;
 
-	cycle->rc = revision_prune(cycle->runtime->home, &cycle->known, cycle->settings.keep_revisions,
-				   cycle->name, &cycle->err);
+	cycle->rc = revision_prune(cycle->runtime->home, &cycle->known,
+				   cycle->settings.keep_revisions, cycle->name, &cycle->err);
 }
 
 void report_step(struct cycle *cycle)
 {
-	/* the activation told it and has the state written; this is where the log says that all is done */
+	/*
+	 * the activation told it and has the state written; this is where the log says that all is
+	 * done
+	 */
 	log_info("report", cycle->runtime->name, "runs %.12s", cycle->name);
 	/* here, while nothing is staged: no other cycle begins before this one ends */
 	cycle->runtime->busy++;
@@ -242,7 +250,8 @@ static json_t *refusal_json(const struct refusal *refusal)
 	if (!refusal)
 		return json_null();
 	return json_pack("{s:o, s:I, s:s, s:s}", "release", oid_json(&refusal->release), "sequence",
-			 (json_int_t)refusal->sequence, "step", refusal->step, "reason", refusal->reason);
+			 (json_int_t)refusal->sequence, "step", refusal->step, "reason",
+			 refusal->reason);
 }
 
 static json_t *held_json(const struct runtime *runtime)
@@ -251,8 +260,8 @@ static json_t *held_json(const struct runtime *runtime)
 
 	if (!hold)
 		return json_null();
-	return json_pack("{s:s, s:s, s:o, s:s}", "by", held_by(runtime, hold), "release", hold->release, "since",
-			 time_json(hold->since), "reason", hold->reason);
+	return json_pack("{s:s, s:s, s:o, s:s}", "by", held_by(runtime, hold), "release",
+			 hold->release, "since", time_json(hold->since), "reason", hold->reason);
 }
 
 static json_t *admin_json(const struct runtime *runtime)
@@ -269,23 +278,25 @@ static json_t *admin_json(const struct runtime *runtime)
 		why = json_string("its reason is not text");
 	return json_pack("{s:s, s:i, s:b, s:b, s:o, s:o, s:s}", "host", cluster->host, "port",
 			 cluster->port, "connected", link_up(runtime->link), "approved",
-			 link_up(runtime->link) && !link_waits(runtime->link), "reason", why, "lastContact",
-			 time_json(link_contact(runtime->link)), "key", key_fingerprint(runtime->key->public, key));
+			 link_up(runtime->link) && !link_waits(runtime->link), "reason", why,
+			 "lastContact", time_json(link_contact(runtime->link)), "key",
+			 key_fingerprint(runtime->key->public, key));
 }
 
 json_t *runtime_status(const struct runtime *runtime)
 {
 	bool serving = words[runtime->word].serving;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "name",
-			 runtime->name, "role", runtime->state.chain.role, "nodeState",
-			 words[runtime->word].word, "isReady", serving, "isServing", serving,
-			 "transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
-			 "sequence", (json_int_t)runtime->active_sequence, "source",
-			 oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
-			 "admin", admin_json(runtime), "held",
-			 held_json(runtime), "rejected", refusal_json(report_refusal(runtime)), "drift",
-			 (json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
+	return json_pack(
+		"{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "name",
+		runtime->name, "role", runtime->state.chain.role, "nodeState",
+		words[runtime->word].word, "isReady", serving, "isServing", serving,
+		"transactionId", runtime->active[0] ? json_string(runtime->active) : json_null(),
+		"sequence", (json_int_t)runtime->active_sequence, "source",
+		oid_json(&runtime->active_source), "activatedAt", time_json(runtime->active_since),
+		"admin", admin_json(runtime), "held", held_json(runtime), "rejected",
+		refusal_json(report_refusal(runtime)), "drift",
+		(json_int_t)atomic_load(&runtime->drift), "version", PACKAGE_VERSION);
 }
 
 json_t *runtime_log(const struct runtime *runtime)
@@ -294,11 +305,11 @@ json_t *runtime_log(const struct runtime *runtime)
 
 	for (size_t i = 0; i < runtime->state.log_count; i++) {
 		const struct state_entry *entry = runtime->state.log + i;
-		json_t *row = json_pack("{s:I, s:o, s:o, s:o, s:s, s:s?}", "sequence",
-					(json_int_t)entry->sequence, "release", oid_json(&entry->release),
-					"source", oid_json(&entry->source), "activatedAt",
-					time_json(entry->activated_at), "verdict",
-					verdict_word(entry->verdict), "reason", entry->reason);
+		json_t *row = json_pack(
+			"{s:I, s:o, s:o, s:o, s:s, s:s?}", "sequence", (json_int_t)entry->sequence,
+			"release", oid_json(&entry->release), "source", oid_json(&entry->source),
+			"activatedAt", time_json(entry->activated_at), "verdict",
+			verdict_word(entry->verdict), "reason", entry->reason);
 
 		(void)json_array_append_new(out, row); /* only out of memory */
 	}

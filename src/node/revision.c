@@ -25,7 +25,8 @@ void revision_init_name(const struct fileset *files, char out[static REVISION_NA
 	char hex[DIGEST_HEX_SIZE];
 
 	digest_fileset(files, digest);
-	(void)snprintf(out, REVISION_NAME_MAX, INIT_PREFIX "%s", digest_hex(digest, hex)); /* fits */
+	(void)snprintf(out, REVISION_NAME_MAX, INIT_PREFIX "%s",
+		       digest_hex(digest, hex)); /* fits */
 }
 
 /* TEMPORARY takes the place of NAME, and what was there is removed. */
@@ -45,8 +46,8 @@ static int put_in_place(int revisions, const char *temporary, const char *name, 
 }
 
 /* Writes all of it into a new folder beside, and gives it its name last. */
-static int write_folder(int revisions, const char *name, const struct fileset *files, const void *raw,
-			size_t raw_size, struct err *err)
+static int write_folder(int revisions, const char *name, const struct fileset *files,
+			const void *raw, size_t raw_size, struct err *err)
 {
 	char *temporary = text_format("%s.tmp", name);
 	int fd = -1, rc = fs_remove_tree(revisions, temporary, err);
@@ -69,8 +70,8 @@ static int write_folder(int revisions, const char *name, const struct fileset *f
 	return rc;
 }
 
-int revision_write(const struct home *home, const char *name, const struct fileset *files, const void *raw,
-		   size_t raw_size, struct err *err)
+int revision_write(const struct home *home, const char *name, const struct fileset *files,
+		   const void *raw, size_t raw_size, struct err *err)
 {
 	int revisions = -1, rc = fs_keep_dirs(home->var_fd, REVISIONS, 0700, err);
 
@@ -102,12 +103,14 @@ static int take_release(struct revision *revision, struct err *err)
 	free(files->files[at].path);
 	revision->raw = files->files[at].data;
 	revision->raw_size = files->files[at].size;
-	memmove(files->files + at, files->files + at + 1, (files->count - at - 1) * sizeof(*files->files));
+	memmove(files->files + at, files->files + at + 1,
+		(files->count - at - 1) * sizeof(*files->files));
 	files->count--;
 	return 0;
 }
 
-static int verify_release(struct revision *revision, const struct node_state *state, struct err *err)
+static int verify_release(struct revision *revision, const struct node_state *state,
+			  struct err *err)
 {
 	uint8_t digest[DIGEST_SIZE];
 	const struct release *release = &revision->release;
@@ -150,13 +153,15 @@ int revision_read(const struct home *home, const char *name, const struct node_s
 	if (rc == 0) {
 		memcpy(revision.name, name, strlen(name) + 1);
 		rc = fs_open_dir(home->var_fd, path, &fd, err);
-		if (rc != 0 && fstatat(home->var_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		if (rc != 0 && fstatat(home->var_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    !S_ISDIR(st.st_mode))
 			err->code = ERR_CORRUPT; /* whatever else was put there */
 	}
 	if (rc == 0)
 		rc = fileset_read_dir(&revision.files, fd, err);
 	if (rc == 0)
-		rc = revision.is_init ? verify_init(&revision, err) : verify_release(&revision, state, err);
+		rc = revision.is_init ? verify_init(&revision, err)
+				      : verify_release(&revision, state, err);
 	if (fd >= 0)
 		(void)close(fd); /* only read */
 	if (rc == 0)
@@ -187,7 +192,8 @@ int revision_current(const struct home *home, char out[static REVISION_NAME_MAX]
 			err->code = ERR_CORRUPT; /* a file or folder in its place */
 		return -1;
 	}
-	if (!text_starts(target, "revisions/") || strlen(target) >= strlen("revisions/") + REVISION_NAME_MAX)
+	if (!text_starts(target, "revisions/") ||
+	    strlen(target) >= strlen("revisions/") + REVISION_NAME_MAX)
 		return err_set(err, ERR_CORRUPT, "%s/" CURRENT " leads to %s", home->var, target);
 	memcpy(out, target + strlen("revisions/"), strlen(target) - strlen("revisions/") + 1);
 	return 0;
@@ -234,8 +240,8 @@ static void current_name(const struct home *home, char out[static REVISION_NAME_
 		out[0] = '\0';
 }
 
-static int prune(const struct home *home, int revisions, const struct node_state *state, size_t count,
-		 const char *keep, struct err *err)
+static int prune(const struct home *home, int revisions, const struct node_state *state,
+		 size_t count, const char *keep, struct err *err)
 {
 	char current[REVISION_NAME_MAX];
 	size_t there = 0;
@@ -257,8 +263,8 @@ static int prune(const struct home *home, int revisions, const struct node_state
 	return rc;
 }
 
-int revision_prune(const struct home *home, const struct node_state *state, size_t count, const char *keep,
-		   struct err *err)
+int revision_prune(const struct home *home, const struct node_state *state, size_t count,
+		   const char *keep, struct err *err)
 {
 	int revisions, rc;
 
@@ -276,7 +282,8 @@ static bool is_left_over(const char *name, const struct node_state *state, const
 
 	if (text_ends(name, ".tmp"))
 		return true;
-	return oid_parse(name, &oid) == 0 && !node_state_accepted(state, &oid) && strcmp(name, current) != 0;
+	return oid_parse(name, &oid) == 0 && !node_state_accepted(state, &oid) &&
+	       strcmp(name, current) != 0;
 }
 
 static int remove_left_over(const struct home *home, int revisions, const struct node_state *state,
@@ -301,7 +308,8 @@ static int remove_left_over(const struct home *home, int revisions, const struct
 	return rc;
 }
 
-int revision_clean(const struct home *home, const struct node_state *state, size_t count, struct err *err)
+int revision_clean(const struct home *home, const struct node_state *state, size_t count,
+		   struct err *err)
 {
 	int revisions, rc;
 

@@ -46,7 +46,8 @@ static struct wish *wish_new(struct runtime *runtime, runtime_answer_fn *fn, voi
 	if (runtime->wish || runtime->stopping) {
 		(void)err_set(&err, ERR_RETRY, "%s",
 			      runtime->stopping ? "the daemon stops"
-						: "another rollback or resume is under way here: try again when it is done");
+						: "another rollback or resume is under way here: "
+						  "try again when it is done");
 		fn(arg, NULL, &err);
 		return NULL;
 	}
@@ -92,7 +93,8 @@ void wish_end(struct runtime *runtime, const struct err *err)
 	if (!err) {
 		done = json_pack("{s:s, s:I}", "release", wish->name, "sequence",
 				 (json_int_t)sequence_of(runtime, wish->name));
-		log_notice("hold", wish->name, "held at it until muster resume --here: %s", runtime->state.here.reason);
+		log_notice("hold", wish->name, "held at it until muster resume --here: %s",
+			   runtime->state.here.reason);
 	}
 	answer(runtime, done, err);
 	report_changed(runtime);
@@ -105,8 +107,8 @@ bool wish_failed(struct runtime *runtime, const char *name, const char *step, co
 
 	if (!cycle || !cycle->is_wish || !runtime->wish || strcmp(runtime->wish->name, name) != 0)
 		return false;
-	(void)err_set(&err, ERR_REFUSED, "%.12s failed at %s, and what was active is so again: %s", name, step,
-		      reason);
+	(void)err_set(&err, ERR_REFUSED, "%.12s failed at %s, and what was active is so again: %s",
+		      name, step, reason);
 	wish_end(runtime, &err);
 	return true;
 }
@@ -183,7 +185,8 @@ static void on_done(void *arg)
 	cycle_consider(runtime);
 }
 
-void runtime_rollback(struct runtime *runtime, const char *rev, const char *reason, runtime_answer_fn *fn, void *arg)
+void runtime_rollback(struct runtime *runtime, const char *rev, const char *reason,
+		      runtime_answer_fn *fn, void *arg)
 {
 	struct wish *wish = wish_new(runtime, fn, arg);
 
@@ -209,7 +212,8 @@ static unsigned forget_burnt(struct runtime *runtime)
 
 		if (entry->verdict != VERDICT_BURNT)
 			continue;
-		entry_verdict(entry, entry->activated_at ? VERDICT_PAST : VERDICT_ACCEPTED, "", NULL);
+		entry_verdict(entry, entry->activated_at ? VERDICT_PAST : VERDICT_ACCEPTED, "",
+			      NULL);
 		count++;
 	}
 	runtime->refusal.step = NULL;
@@ -226,13 +230,14 @@ void runtime_resume(struct runtime *runtime, runtime_answer_fn *fn, void *arg)
 
 	if (!wish)
 		return;
-	wish->answer = json_pack("{s:b, s:i, s:s?}", "ended", here, "forgotten", (int)forget_burnt(runtime), "pinned",
-				 pinned);
+	wish->answer = json_pack("{s:b, s:i, s:s?}", "ended", here, "forgotten",
+				 (int)forget_burnt(runtime), "pinned", pinned);
 	wish->before = state->here;
 	wish->holds = true;
 	state->here = (struct hold){.since = 0};
 	if (here)
-		log_notice("hold", runtime->name, "the hold made here is ended%s", pinned ? ": the admin's pin counts again" : "");
+		log_notice("hold", runtime->name, "the hold made here is ended%s",
+			   pinned ? ": the admin's pin counts again" : "");
 	wish->stage = WISH_SAVED;
 	report_save(runtime);
 	report_changed(runtime);

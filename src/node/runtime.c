@@ -22,15 +22,19 @@ static void on_tell(void *arg, struct control_message *message)
 	report_tell(arg, message);
 }
 
-/* An admin restored from an older copy, or one that wants this node back on an older release: never. */
+/*
+ * An admin restored from an older copy, or one that wants this node back on an older release:
+ * never.
+ */
 static void refuse_older(struct runtime *runtime)
 {
 	char reason[256], hex[OID_HEX_SIZE];
 
-	(void)snprintf(reason, sizeof(reason),
-		       "the admin is behind this node: it offers sequence %llu, accepted here is %llu",
-		       (unsigned long long)runtime->head_sequence,
-		       (unsigned long long)runtime->state.chain.sequence); /* fits */
+	(void)snprintf(
+		reason, sizeof(reason),
+		"the admin is behind this node: it offers sequence %llu, accepted here is %llu",
+		(unsigned long long)runtime->head_sequence,
+		(unsigned long long)runtime->state.chain.sequence); /* fits */
 	(void)oid_hex(&runtime->head, hex);
 	hex[12] = '\0';
 	log_error("verify", hex, "release refused, kept what is active: %s", reason);
@@ -85,10 +89,11 @@ static const struct link_calls link_calls = {
 	.fetched = on_fetched,
 };
 
-void runtime_link(struct runtime *runtime, const struct cluster *cluster, const struct keystore *keystore)
+void runtime_link(struct runtime *runtime, const struct cluster *cluster,
+		  const struct keystore *keystore)
 {
-	runtime->link = link_new(runtime->loop, cluster->host, cluster->port, keystore, runtime->key,
-				 &link_calls, runtime);
+	runtime->link = link_new(runtime->loop, cluster->host, cluster->port, keystore,
+				 runtime->key, &link_calls, runtime);
 }
 
 /* --- start --- */
@@ -97,7 +102,8 @@ void runtime_link(struct runtime *runtime, const struct cluster *cluster, const 
 static int begin_anew(const struct home *home, struct err *err)
 {
 	/* the state goes last: until then a kill in between begins anew again */
-	static const char *const paths[] = {"node/current", "node/replica.git", "node/revisions", "node/state"};
+	static const char *const paths[] = {"node/current", "node/replica.git", "node/revisions",
+					    "node/state"};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (fs_remove_tree(home->var_fd, paths[i], err) != 0)
@@ -115,7 +121,8 @@ static int settle_init(const struct home *home, const struct start *start, struc
 	if (revision_read(home, start->revision.name, &start->state, &there, &unsound) == 0)
 		revision_clear(&there);
 	else
-		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0, err);
+		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0,
+				    err);
 	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
 }
 
@@ -147,8 +154,12 @@ static int clean(const struct home *home, const struct start *start, struct err 
 	return rc;
 }
 
-/* What is of the same cluster and role serves on, whatever else changed: it is written with the next change. */
-static int write_state(const struct home *home, const struct start *start, const char *text, struct err *err)
+/*
+ * What is of the same cluster and role serves on, whatever else changed: it is written with the
+ * next change.
+ */
+static int write_state(const struct home *home, const struct start *start, const char *text,
+		       struct err *err)
 {
 	if (node_state_write(text, home, err) == 0)
 		return 0;
@@ -177,7 +188,8 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 		log_error("init", start->revision.name, "cannot be restored now: %s", left.text);
 	/* nor must anything be removed for it to serve */
 	if (rc == 0 && clean(home, start, &left) != 0)
-		log_warning("init", home->var, "what a stop left cannot be removed now: %s", left.text);
+		log_warning("init", home->var, "what a stop left cannot be removed now: %s",
+			    left.text);
 	/* nor must there be a bundle: the admin has what is in it */
 	if (rc == 0 && seed_replica(home, &start->state, &left) != 0)
 		log_warning("init", home->etc, "no bundle can be taken now: %s", left.text);
@@ -198,10 +210,11 @@ static void restore_refusal(struct runtime *runtime)
 		if (entry->verdict != VERDICT_BURNT)
 			continue;
 		if (hold && strcmp(hold->release, oid_hex(&entry->release, name)) == 0)
-			refusal_set(&runtime->hold_refusal, &entry->release, entry->sequence, burnt_step(entry),
-				    reason);
+			refusal_set(&runtime->hold_refusal, &entry->release, entry->sequence,
+				    burnt_step(entry), reason);
 		else if (chain->has_accepted && oid_equal(&chain->accepted, &entry->release))
-			refusal_set(&runtime->refusal, &entry->release, entry->sequence, burnt_step(entry), reason);
+			refusal_set(&runtime->refusal, &entry->release, entry->sequence,
+				    burnt_step(entry), reason);
 	}
 }
 
@@ -232,8 +245,12 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	}
 	start_tell(home, options, &start);
 	runtime = mem_new(1, sizeof(*runtime));
-	*runtime = (struct runtime){
-		.loop = loop, .home = home, .proc = proc, .changed = changed, .arg = arg, .busy = 1};
+	*runtime = (struct runtime){.loop = loop,
+				    .home = home,
+				    .proc = proc,
+				    .changed = changed,
+				    .arg = arg,
+				    .busy = 1};
 	runtime->plain = plain;
 	buf_init(&runtime->pin, PIN_RAW_MAX);
 	memcpy(runtime->name, options->name, strlen(options->name) + 1);
@@ -245,7 +262,8 @@ int runtime_start(uv_loop_t *loop, const struct home *home, const struct runtime
 	rc = settle(home, &start, err);
 	if ((start.before || start.rebuilt) &&
 	    faccessat(home->var_fd, NODE_KEY, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-		log_warning("init", runtime->name, "its key is gone: it is another node for the admin from here on");
+		log_warning("init", runtime->name,
+			    "its key is gone: it is another node for the admin from here on");
 	if (rc == 0)
 		rc = static_key_load(home->var_fd, NODE_KEY, &runtime->key, err);
 	/* what the start found and restored */
@@ -284,12 +302,14 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 		return -1;
 	}
 	start_tell(home, options, &start);
-	what = start.from_init	      ? text_copy("the configuration in etc/init")
-	       : start.has_revision ? text_format("its last configuration %.12s, sequence %llu",
-						  start.revision.name,
-						  (unsigned long long)start.revision.release.sequence)
-				    : text_copy("nothing until the admin gives it a release");
-	admin = start.active.keystore && !start.state.init_wins && !options->cluster ? &start.active : &start.file;
+	what = start.from_init ? text_copy("the configuration in etc/init")
+	       : start.has_revision
+		       ? text_format("its last configuration %.12s, sequence %llu",
+				     start.revision.name,
+				     (unsigned long long)start.revision.release.sequence)
+		       : text_copy("nothing until the admin gives it a release");
+	admin = start.active.keystore && !start.state.init_wins && !options->cluster ? &start.active
+										     : &start.file;
 	*verdict = text_format("role %s would serve %s%s%s", options->role, what,
 			       admin->keystore ? "; admin " : "; no admin",
 			       admin->keystore ? admin->cluster.host : "");

@@ -1,6 +1,7 @@
 /*
- * A new node's first releases from etc/init: a bundle there is verified like a fetch, with the keys of the cluster file, and
- * goes through the same quarantine into the replica, so that the first update brings only what is newer.
+ * A new node's first releases from etc/init: a bundle there is verified like a fetch, with the keys
+ * of the cluster file, and goes through the same quarantine into the replica, so that the first
+ * update brings only what is newer.
  */
 #include "node/quarantine.h"
 #include "node/steps.h"
@@ -82,7 +83,8 @@ static int take_bundle(const struct home *home, int fd, struct node_state *state
 }
 
 /* One file; what is wrong with it is told, and the node starts without it. */
-static bool try_bundle(const struct home *home, int dirfd, const char *name, struct node_state *state)
+static bool try_bundle(const struct home *home, int dirfd, const char *name,
+		       struct node_state *state)
 {
 	struct err err = {.code = ERR_NONE};
 	int fd, rc = open_bundle(dirfd, name, &fd, &err);
@@ -122,7 +124,8 @@ static size_t list(DIR *dir, char *names[static BUNDLES_MAX])
 
 int seed_replica(const struct home *home, struct node_state *state, struct err *err)
 {
-	struct node_state next = *state; /* with nothing accepted its log is empty: nothing is shared */
+	/* with nothing accepted its log is empty: nothing is shared */
+	struct node_state next = *state;
 	char *names[BUNDLES_MAX], *text;
 	bool taken = false;
 	size_t count;

@@ -60,7 +60,10 @@ void hold_set(struct hold *hold, const char *release, const char *reason)
 	reason_clean(hold->reason);
 }
 
-/* What the next start needs: it is current, or will be. ACTIVE as well: after a loss the entry may not say so. */
+/*
+ * What the next start needs: it is current, or will be. ACTIVE as well: after a loss the entry may
+ * not say so.
+ */
 static bool is_needed(const struct node_state *state, const struct state_entry *entry)
 {
 	char name[OID_HEX_SIZE];
@@ -82,7 +85,8 @@ static void drop_oldest(struct node_state *state)
 	state->log_count--;
 }
 
-struct state_entry *node_state_note(struct node_state *state, const struct oid *release, uint64_t sequence)
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release,
+				    uint64_t sequence)
 {
 	struct state_entry *entry = node_state_find(state, release);
 	size_t at = 0;
@@ -112,7 +116,8 @@ void reason_clean(char *reason)
 	json_decref(good);
 }
 
-void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason)
+void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step,
+		   const char *reason)
 {
 	char *copy = reason ? text_copy(reason) : NULL; /* it may be the entry's own */
 
@@ -154,18 +159,18 @@ static json_t *entry_json(const struct state_entry *entry)
 	char release[OID_HEX_SIZE], source[OID_HEX_SIZE];
 
 	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s?}", "release",
-			 oid_hex(&entry->release, release), "source", oid_hex(&entry->source, source),
-			 "sequence", (json_int_t)entry->sequence, "activatedAt",
-			 (json_int_t)entry->activated_at, "verdict", words[entry->verdict], "step",
-			 entry->step, "reason", entry->reason);
+			 oid_hex(&entry->release, release), "source",
+			 oid_hex(&entry->source, source), "sequence", (json_int_t)entry->sequence,
+			 "activatedAt", (json_int_t)entry->activated_at, "verdict",
+			 words[entry->verdict], "step", entry->step, "reason", entry->reason);
 }
 
 static json_t *hold_json(const struct hold *hold)
 {
 	if (!hold->release[0])
 		return json_null();
-	return json_pack("{s:s, s:I, s:s}", "release", hold->release, "since", (json_int_t)hold->since, "reason",
-			 hold->reason);
+	return json_pack("{s:s, s:I, s:s}", "release", hold->release, "since",
+			 (json_int_t)hold->since, "reason", hold->reason);
 }
 
 /* What a start is compared with. */
@@ -190,15 +195,18 @@ char *node_state_format(const struct node_state *state)
 	buf_init(&id, CLUSTER_ID_HEX_SIZE);
 	encode_hex(&id, chain->cluster_id, CLUSTER_ID_SIZE);
 	for (size_t i = 0; i < chain->key_count; i++)
-		(void)json_array_append_new(keys, key_json(chain->keys[i])); /* only out of memory */
+		(void)json_array_append_new(keys,
+					    key_json(chain->keys[i])); /* only out of memory */
 	for (size_t i = 0; i < state->log_count; i++)
-		(void)json_array_append_new(log, entry_json(state->log + i)); /* only out of memory */
-	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o, s:o, s:I, s:o}", "version", STATE_VERSION,
-			"cluster", buf_text(&id), "role", chain->role, "accepted",
+		(void)json_array_append_new(log,
+					    entry_json(state->log + i)); /* only out of memory */
+	doc = json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o, s:o, s:I, s:o}", "version",
+			STATE_VERSION, "cluster", buf_text(&id), "role", chain->role, "accepted",
 			chain->has_accepted ? oid_hex(&chain->accepted, accepted) : "", "sequence",
-			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest, "active",
-			state->active, "here", hold_json(&state->here), "pinned", hold_json(&state->pinned),
-			"pinSequence", (json_int_t)state->pin_sequence, "log", log);
+			(json_int_t)chain->sequence, "keys", keys, "init", state->init_digest,
+			"active", state->active, "here", hold_json(&state->here), "pinned",
+			hold_json(&state->pinned), "pinSequence", (json_int_t)state->pin_sequence,
+			"log", log);
 	add_start(doc, state);
 	text = json_dumps(doc, JSON_INDENT(1));
 	assert(text); /* every string in it is ours or was checked to be UTF-8 */
@@ -271,8 +279,8 @@ static int parse_entry(struct node_state *state, const json_t *doc)
 	json_int_t sequence, activated;
 
 	if (json_unpack((json_t *)doc, "{s:s, s:s, s:I, s:I, s:s, s:s, s:o}", "release", &release,
-			"source", &source, "sequence", &sequence, "activatedAt", &activated, "verdict",
-			&verdict, "step", &step, "reason", &reason) != 0)
+			"source", &source, "sequence", &sequence, "activatedAt", &activated,
+			"verdict", &verdict, "step", &step, "reason", &reason) != 0)
 		return -1;
 	if (oid_parse(release, &entry.release) != 0 || oid_parse(source, &entry.source) != 0 ||
 	    parse_verdict(verdict, &entry.verdict) != 0 || sequence < 0 ||
@@ -298,7 +306,8 @@ static int parse_hold(struct hold *hold, json_t *doc)
 
 	if (json_is_null(doc))
 		return 0;
-	if (json_unpack(doc, "{s:s, s:I, s:s}", "release", &release, "since", &since, "reason", &reason) != 0 ||
+	if (json_unpack(doc, "{s:s, s:I, s:s}", "release", &release, "since", &since, "reason",
+			&reason) != 0 ||
 	    !*release || !is_revision(release) || since < 0 || since > RELEASE_TIME_MAX ||
 	    strlen(reason) > PIN_REASON_MAX)
 		return -1;
@@ -312,8 +321,10 @@ static int parse_holds(struct node_state *state, json_t *doc)
 	json_t *here, *pinned;
 	json_int_t sequence;
 
-	if (json_unpack(doc, "{s:o, s:o, s:I}", "here", &here, "pinned", &pinned, "pinSequence", &sequence) != 0 ||
-	    sequence < 0 || parse_hold(&state->here, here) != 0 || parse_hold(&state->pinned, pinned) != 0)
+	if (json_unpack(doc, "{s:o, s:o, s:I}", "here", &here, "pinned", &pinned, "pinSequence",
+			&sequence) != 0 ||
+	    sequence < 0 || parse_hold(&state->here, here) != 0 ||
+	    parse_hold(&state->pinned, pinned) != 0)
 		return -1;
 	state->pin_sequence = (uint64_t)sequence;
 	return state->pinned.release[0] && sequence == 0 ? -1 : 0;
@@ -322,7 +333,8 @@ static int parse_holds(struct node_state *state, json_t *doc)
 /* Members that a state written before they were thought of lacks. */
 static int parse_start(struct node_state *state, const json_t *doc)
 {
-	const json_t *wins = json_object_get(doc, "initWins"), *files = json_object_get(doc, "initFiles");
+	const json_t *wins = json_object_get(doc, "initWins"),
+		     *files = json_object_get(doc, "initFiles");
 	const json_t *joined = json_object_get(doc, "joined");
 	const char *name = joined ? json_string_value(joined) : "";
 
@@ -344,9 +356,10 @@ static int parse_state(struct node_state *state, json_t *doc)
 	size_t i;
 	int rc;
 
-	if (json_unpack(doc, "{s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o}", "version", &version, "cluster",
-			&cluster, "role", &role, "accepted", &accepted, "sequence", &sequence, "keys",
-			&keys, "init", &init, "active", &active, "log", &log) != 0)
+	if (json_unpack(doc, "{s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:s, s:o}", "version", &version,
+			"cluster", &cluster, "role", &role, "accepted", &accepted, "sequence",
+			&sequence, "keys", &keys, "init", &init, "active", &active, "log",
+			&log) != 0)
 		return -1;
 	buf_init(&id, CLUSTER_ID_SIZE);
 	rc = decode_hex(cluster, strlen(cluster), &id) == 0 && id.len == CLUSTER_ID_SIZE ? 0 : -1;
@@ -355,8 +368,8 @@ static int parse_state(struct node_state *state, json_t *doc)
 	buf_clear(&id);
 	chain->has_accepted = *accepted != '\0';
 	if (rc != 0 || version != STATE_VERSION || !name_valid(role) || sequence < 0 ||
-	    strlen(init) >= sizeof(state->init_digest) || !is_revision(active) || parse_holds(state, doc) != 0 ||
-	    parse_keys(chain, keys) != 0 ||
+	    strlen(init) >= sizeof(state->init_digest) || !is_revision(active) ||
+	    parse_holds(state, doc) != 0 || parse_keys(chain, keys) != 0 ||
 	    (*accepted && oid_parse(accepted, &chain->accepted) != 0))
 		return -1;
 	memcpy(chain->role, role, strlen(role) + 1);
@@ -373,7 +386,8 @@ static int parse_state(struct node_state *state, json_t *doc)
 }
 
 /* A file that is not there is not known. */
-static int load_file(struct node_state *state, const struct home *home, const char *file, struct err *err)
+static int load_file(struct node_state *state, const struct home *home, const char *file,
+		     struct err *err)
 {
 	struct buf text;
 	json_t *doc = NULL;

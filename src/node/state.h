@@ -1,7 +1,8 @@
 /*
- * What a node must remember, in var/node/state (JSON, replaced atomically): the newest release it ever accepted, with the
- * keys that may sign the next, what it is held at, and what became of the releases it had. Beside it is a copy, state.copy, for the
- * case that another hand removes or damages it.
+ * What a node must remember, in var/node/state (JSON, replaced atomically): the newest release it
+ * ever accepted, with the keys that may sign the next, what it is held at, and what became of the
+ * releases it had. Beside it is a copy, state.copy, for the case that another hand removes or
+ * damages it.
  */
 #ifndef MUSTER_NODE_STATE_H
 #define MUSTER_NODE_STATE_H
@@ -58,13 +59,18 @@ struct node_state {
 	bool known; /* there is a cluster and a role: false in a new home */
 	struct chain_state chain;
 	char init_digest[STATE_DIGEST_MAX]; /* of the cluster file in etc/init that was read last */
-	bool init_wins; /* that one changed while there was another cluster configuration: it counts first */
+	/* that one changed while there was another cluster configuration: it counts first */
+	bool init_wins;
 	struct initdir_marks init_marks; /* etc/init as it was loaded first; for the loop */
-	char joined[REVISION_NAME_MAX]; /* the revision whose cluster configuration led to the admin last; "": none */
-	char active[REVISION_NAME_MAX]; /* the revision last activated, what a start falls back to; "": none */
-	struct hold here;      /* the hold made on this node: while there is one, the admin's has no effect */
+	/* the revision whose cluster configuration led to the admin last; "": none */
+	char joined[REVISION_NAME_MAX];
+	/* the revision last activated, what a start falls back to; "": none */
+	char active[REVISION_NAME_MAX];
+	/* the hold made on this node: while there is one, the admin's has no effect */
+	struct hold here;
 	struct hold pinned;    /* the hold of the newest pin, if that is one */
-	uint64_t pin_sequence; /* of the newest pin accepted: an older one is never accepted again; 0: none was */
+	/* of the newest pin accepted: an older one is never accepted again; 0: none was */
+	uint64_t pin_sequence;
 	struct state_entry log[STATE_LOG_MAX]; /* newest first */
 	size_t log_count;
 };
@@ -83,17 +89,23 @@ struct state_entry *node_state_find(struct node_state *state, const struct oid *
 /* Whether the release was accepted here: it passed verify, whatever came of it later. */
 bool node_state_accepted(const struct node_state *state, const struct oid *release);
 /*
- * The entry of an accepted release, added before the first that is not newer if it is not there. When there are too many, the
- * oldest goes that is neither active nor held: those must stay known as accepted, or the next start could not verify them.
+ * The entry of an accepted release, added before the first that is not newer if it is not there.
+ * When there are too many, the oldest goes that is neither active nor held: those must stay known
+ * as accepted, or the next start could not verify them.
  */
-struct state_entry *node_state_note(struct node_state *state, const struct oid *release, uint64_t sequence);
-void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step, const char *reason);
+struct state_entry *node_state_note(struct node_state *state, const struct oid *release,
+				    uint64_t sequence);
+void entry_verdict(struct state_entry *entry, enum verdict verdict, const char *step,
+		   const char *reason);
 const char *verdict_word(enum verdict verdict);
 /* The hold that is in force, NULL for none: the node's own before the admin's. */
 const struct hold *node_state_hold(const struct node_state *state);
 /* Makes it a hold at a revision, from now on. */
 void hold_set(struct hold *hold, const char *release, const char *reason);
-/* Makes a reason fit for JSON, a terminal and the channel, whatever bytes a file name in it had: in place. */
+/*
+ * Makes a reason fit for JSON, a terminal and the channel, whatever bytes a file name in it had: in
+ * place.
+ */
 void reason_clean(char *reason);
 
 #endif

@@ -1,4 +1,7 @@
-/* What the files of a node's steps share: for src/node only. The steps and their order are in cycle.c. */
+/*
+ * What the files of a node's steps share: for src/node only. The steps and their order are in
+ * cycle.c.
+ */
 #ifndef MUSTER_NODE_STEPS_H
 #define MUSTER_NODE_STEPS_H
 
@@ -62,7 +65,8 @@ struct runtime {
 	struct buf pin;	   /* what the admin sent last, raw */
 	bool pin_waits;	   /* it is to be judged, once the newest release is */
 	bool judging;	   /* a worker does */
-	bool pin_unsaved;  /* it was accepted, and is not on the disk yet: nothing is taken up before */
+	/* it was accepted, and is not on the disk yet: nothing is taken up before */
+	bool pin_unsaved;
 	struct wish *wish; /* a rollback or resume that was asked for here, or NULL */
 
 	struct inotify *watch; /* NULL: there is none to be had */
@@ -87,7 +91,8 @@ struct runtime {
 
 	struct heal *heal;	  /* NULL: not yet, or no more */
 	atomic_uint drift;	  /* how often another hand's change was found */
-	atomic_bool replica_lost; /* it is to be fetched anew; set by whichever worker found it so */
+	/* it is to be fetched anew; set by whichever worker found it so */
+	atomic_bool replica_lost;
 	struct tidy *tidy;   /* of the replica */
 	struct cycle *cycle; /* under way, or NULL */
 	uv_timer_t retry; /* of whatever failed for now: a cycle, a swap back, writing the state */
@@ -96,7 +101,8 @@ struct runtime {
 	bool unsaved;		    /* writing it failed */
 	struct cycle *save_waiter; /* goes on when it is on the disk */
 	struct err save_err;
-	char *record;		    /* what run/ is to say of the activation; written with the state */
+	/* what run/ is to say of the activation; written with the state */
+	char *record;
 	bool reloading; /* the secret and etc/init are being read again */
 	bool stopping;
 	int busy; /* worker jobs and hooks under way: while there are any, it is not freed */
@@ -107,7 +113,8 @@ struct runtime {
 struct cycle {
 	struct runtime *runtime;
 	size_t step;
-	bool is_hold;		  /* it is what this node is held at, NAME, or what a wish asks for: on the disk */
+	/* it is what this node is held at, NAME, or what a wish asks for: on the disk */
+	bool is_hold;
 	bool is_wish;
 	bool swaps;		  /* swap began */
 	bool over;		  /* and was not done when the activation had failed already */
@@ -115,7 +122,8 @@ struct cycle {
 	struct oid target;	  /* the same; after fetch, what the branch holds */
 	bool refill;		  /* it ends when the replica has it: nothing is to be deployed */
 	bool whole;		  /* fetch: the replica was lost, and all of it was asked for */
-	struct repo *quarantine;  /* it came through this one, still open from the fetch; NULL: the replica has it */
+	/* it came through this one, still open from the fetch; NULL: the replica has it */
+	struct repo *quarantine;
 	struct chain_state chain; /* verify: moves to the release */
 	struct release release;
 	struct fileset files;
@@ -138,7 +146,8 @@ struct cycle {
 /* Frees it once it is stopping and nothing is under way any more. */
 void runtime_release(struct runtime *runtime);
 /* Opens the link; KEYSTORE is borrowed as link_new does. */
-void runtime_link(struct runtime *runtime, const struct cluster *cluster, const struct keystore *keystore);
+void runtime_link(struct runtime *runtime, const struct cluster *cluster,
+		  const struct keystore *keystore);
 /* The secret was read again: the rest of runtime_reload. */
 void runtime_reloaded(struct runtime *runtime);
 
@@ -150,23 +159,28 @@ void cycle_step_done(struct cycle *cycle, int rc, const struct err *err);
 /* The state is on the disk, or could not be written. */
 void cycle_saved(struct cycle *cycle, int rc, const struct err *err);
 /*
- * A revision was activated, or its activation failed, or there is nothing to activate: what the cycle may wait for. While
- * stopping it ends the cycle.
+ * A revision was activated, or its activation failed, or there is nothing to activate: what the
+ * cycle may wait for. While stopping it ends the cycle.
  */
 void cycle_activated(struct runtime *runtime, const char *name, bool ok);
 
-/* One that deploys a revision, whatever the admin offers: what this node is held at, or with IS_WISH is to be. */
+/*
+ * One that deploys a revision, whatever the admin offers: what this node is held at, or with
+ * IS_WISH is to be.
+ */
 void cycle_hold(struct runtime *runtime, const char *name, bool is_wish);
 /* Whether it was the cycle that made current lead to NAME. */
 bool cycle_swapped(const struct runtime *runtime, const char *name);
 
 /* Tells that a release is refused, from STEP (static text) with a sentence. */
-void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence, const char *step,
-		 const char *reason);
+void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence,
+		 const char *step, const char *reason);
 /* Neither the release nor the admin is to blame, or not for ever: once more, after the back-off. */
 void retry_later(struct runtime *runtime);
 
-/* --- the steps: those on a worker return 0 or -1, those on the loop end with cycle_step_done --- */
+/*
+ * --- the steps: those on a worker return 0 or -1, those on the loop end with cycle_step_done ---
+ */
 void fetch_step(struct cycle *cycle);
 /* The link has pumped all of the fetch. */
 void fetch_pumped(struct runtime *runtime);
@@ -182,13 +196,15 @@ void report_step(struct cycle *cycle);
 
 /* --- check.c --- */
 /* The names and the configuration of a slice of ROLE, and that RING opens all its secrets. */
-int check_files(const struct fileset *files, const struct keyring *ring, const char *role, struct err *err);
+int check_files(const struct fileset *files, const struct keyring *ring, const char *role,
+		struct err *err);
 /*
- * A merged configuration; findings go to the log, the first into ERR. FILES has the schemas, or is NULL. RING NULL: it is no
- * slice, and its secrets are as they are.
+ * A merged configuration; findings go to the log, the first into ERR. FILES has the schemas, or is
+ * NULL. RING NULL: it is no slice, and its secrets are as they are.
  */
-int check_document(const struct document *doc, const struct model *model, const struct fileset *files,
-		   const struct keyring *ring, const char *role, struct err *err);
+int check_document(const struct document *doc, const struct model *model,
+		   const struct fileset *files, const struct keyring *ring, const char *role,
+		   struct err *err);
 
 /* --- watch.c --- */
 void watch_start(struct runtime *runtime);
@@ -198,17 +214,23 @@ void watch_fails(struct runtime *runtime, const struct err *err);
 /* --- activate.c --- */
 /* Looks where var/node/current leads, and activates that if it is not what is active. */
 void activate_look(struct runtime *runtime);
-/* Removes the plain copies that are not needed any more, once nothing is under way that may need them. */
+/*
+ * Removes the plain copies that are not needed any more, once nothing is under way that may need
+ * them.
+ */
 void clean_later(struct runtime *runtime);
-/* Work on the local copy is over that CLEANING kept all else away from: what came meanwhile is looked at. */
+/*
+ * Work on the local copy is over that CLEANING kept all else away from: what came meanwhile is
+ * looked at.
+ */
 void clean_done(struct runtime *runtime);
 /* Tries again what failed for now. */
 void activate_retry(struct runtime *runtime);
 
 /* --- swap.c --- */
 /*
- * current goes back to what was active here, or before this start; its inotify event activates that. FAILED is what current
- * led to: going back to that would go on for ever.
+ * current goes back to what was active here, or before this start; its inotify event activates
+ * that. FAILED is what current led to: going back to that would go on for ever.
  */
 void swap_back(struct runtime *runtime, const char *failed);
 /* Tries a swap back again that failed. */
@@ -216,11 +238,11 @@ void swap_retry(struct runtime *runtime);
 
 /* --- health.c --- */
 /*
- * Runs etc/health.d for the revision NAME until it holds, NAME is current no more, or its time is over; then DONE is called, once,
- * later. TAKE_ENV is of hook_env.
+ * Runs etc/health.d for the revision NAME until it holds, NAME is current no more, or its time is
+ * over; then DONE is called, once, later. TAKE_ENV is of hook_env.
  */
-void health_run(struct runtime *runtime, const char *name, const struct settings *settings, char **take_env,
-		proc_done_fn *done, void *arg);
+void health_run(struct runtime *runtime, const char *name, const struct settings *settings,
+		char **take_env, proc_done_fn *done, void *arg);
 /* While stopping: what is under way ends without another round. */
 void health_stop(struct runtime *runtime);
 /* The step that burnt a release: static text. */
@@ -250,7 +272,9 @@ void wish_free(struct runtime *runtime);
 const struct refusal *report_refusal(const struct runtime *runtime);
 /* Fills register and status messages. */
 void report_tell(struct runtime *runtime, struct control_message *message);
-/* Something of the status changed: enters the right node state, tells the admin and whoever waits. */
+/*
+ * Something of the status changed: enters the right node state, tells the admin and whoever waits.
+ */
 void report_changed(struct runtime *runtime);
 /* Writes the state, on a worker, one writing at a time; then runtime->save_waiter goes on. */
 void report_save(struct runtime *runtime);
@@ -261,44 +285,58 @@ struct start {
 	struct keyring *ring;
 	struct node_state state;
 	char *before;		   /* the state's text as it was read; NULL: there was none */
-	bool anew;		   /* nothing of before counts: another cluster or role, or a damaged state */
+	/* nothing of before counts: another cluster or role, or a damaged state */
+	bool anew;
 	bool has_revision;
 	struct revision revision;  /* the last configuration, verified again */
 	struct settings settings;  /* its own, or the default ones */
-	bool rebuilt;		   /* the state was lost: it is of its copy, or made anew from the rest */
-	bool mended;		   /* REVISION was made anew and is not yet on the disk, or CURRENT does not lead to it */
+	/* the state was lost: it is of its copy, or made anew from the rest */
+	bool rebuilt;
+	/* REVISION was made anew and is not yet on the disk, or CURRENT does not lead to it */
+	bool mended;
 	bool from_init;		   /* REVISION is made of etc/init and not yet on the disk */
 	struct point file;	   /* the cluster configuration in etc/init */
 	struct point active;	   /* and the revision's */
 	bool repointed;		   /* FILE is new, and counts before ACTIVE */
-	char *difference;	   /* of etc/init from what was loaded first, for people; NULL: none */
+	/* of etc/init from what was loaded first, for people; NULL: none */
+	char *difference;
 };
 int init_find(const struct home *home, const struct runtime_options *options, struct start *out,
 	      struct err *err);
 /* Tells what of it an operator must know: a start does, and musterd --check. */
-void start_tell(const struct home *home, const struct runtime_options *options, const struct start *start);
+void start_tell(const struct home *home, const struct runtime_options *options,
+		const struct start *start);
 void start_clear(struct start *start);
-/* What etc/init holds for a node of ROLE. OUT is to be cleared on failure too, and has the marks when the files could be read. */
+/*
+ * What etc/init holds for a node of ROLE. OUT is to be cleared on failure too, and has the marks
+ * when the files could be read.
+ */
 int given_read(const struct home *home, const char *role, struct given *out, struct err *err);
 void given_clear(struct given *given);
 /* The cluster of a revision's config.xml, opened for ROLE. GONE when there is none. */
 int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
 		     struct point *out, struct err *err);
-/* Which cluster configuration it is: to see whether the one in etc/init is another than last time. */
+/*
+ * Which cluster configuration it is: to see whether the one in etc/init is another than last time.
+ */
 void cluster_digest(const struct cluster *cluster, char out[static STATE_DIGEST_MAX]);
 /* Until a release is accepted the keys of the cluster configuration count. */
 void chain_begin(struct chain_state *chain, const struct keystore *keystore);
 
 /* --- seed.c --- */
 /*
- * With nothing accepted yet: takes the releases of the first bundle in etc/init that verifies. STATE, which is on the disk, moves to
- * the newest of them, and so does the disk; on failure neither does.
+ * With nothing accepted yet: takes the releases of the first bundle in etc/init that verifies.
+ * STATE, which is on the disk, moves to the newest of them, and so does the disk; on failure
+ * neither does.
  */
 int seed_replica(const struct home *home, struct node_state *state, struct err *err);
 
-/* The environment of hooks, for MUSTER_* variables; free with hook_env_free. PLAIN NULL: there is no plain copy. */
-char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence, const char *source,
-		const char *previous, const char *plain);
+/*
+ * The environment of hooks, for MUSTER_* variables; free with hook_env_free. PLAIN NULL: there is
+ * no plain copy.
+ */
+char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence,
+		const char *source, const char *previous, const char *plain);
 void hook_env_free(char **env);
 
 #endif

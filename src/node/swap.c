@@ -1,4 +1,7 @@
-/* swap: var/node/current leads to the staged revision: one rename, and a sync of the folder; and the way back. */
+/*
+ * swap: var/node/current leads to the staged revision: one rename, and a sync of the folder; and
+ * the way back.
+ */
 #include "node/steps.h"
 
 #include "core/log.h"
@@ -74,7 +77,8 @@ void swap_back(struct runtime *runtime, const char *failed)
 
 	if (!to[0] || strcmp(to, failed) == 0) {
 		log_error("swap", runtime->name,
-			  "there is nothing to go back to: this node cannot serve until the admin gives it a release that works");
+			  "there is nothing to go back to: this node cannot serve until the admin "
+			  "gives it a release that works");
 		runtime->broken = true;
 		runtime->reactivate = false;
 		runtime->active[0] = '\0';

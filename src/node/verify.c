@@ -1,4 +1,7 @@
-/* verify: every release between the newest accepted one and what was fetched; only then does it leave the quarantine. */
+/*
+ * verify: every release between the newest accepted one and what was fetched; only then does it
+ * leave the quarantine.
+ */
 #include "node/steps.h"
 
 #include "core/limits.h"
@@ -14,7 +17,8 @@ static int verify_fetched(struct cycle *cycle, struct err *err)
 	struct oid before = cycle->chain.accepted;
 	bool had = cycle->chain.has_accepted && !cycle->whole;
 
-	if (chain_verify(cycle->quarantine, &cycle->chain, &cycle->target, &cycle->release, err) != 0)
+	if (chain_verify(cycle->quarantine, &cycle->chain, &cycle->target, &cycle->release, err) !=
+	    0)
 		return -1;
 	return pack_check_reachable(cycle->quarantine, &cycle->target, had ? &before : NULL, err);
 }
@@ -31,7 +35,8 @@ static int take_fetched(struct cycle *cycle, struct err *err)
 	repo_free(cycle->quarantine);
 	cycle->quarantine = NULL;
 	if (rc == 0)
-		rc = quarantine_release(cycle->runtime->home, cycle->chain.role, &cycle->target, err);
+		rc = quarantine_release(cycle->runtime->home, cycle->chain.role, &cycle->target,
+					err);
 	if (rc == 0)
 		atomic_store(&cycle->runtime->replica_lost, false);
 	return rc;

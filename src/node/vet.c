@@ -1,11 +1,14 @@
-/* vet: the site's own checks of the candidate, in etc/vet.d; and the environment that every hook gets. */
+/*
+ * vet: the site's own checks of the candidate, in etc/vet.d; and the environment that every hook
+ * gets.
+ */
 #include "node/steps.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence, const char *source,
-		const char *previous, const char *plain)
+char **hook_env(const struct runtime *runtime, const char *release, uint64_t sequence,
+		const char *source, const char *previous, const char *plain)
 {
 	char *current = home_var(runtime->home, "node/current");
 	char **env = mem_new(9, sizeof(*env));
@@ -18,7 +21,8 @@ char **hook_env(const struct runtime *runtime, const char *release, uint64_t seq
 	env[5] = text_format("MUSTER_PREVIOUS=%s", previous);
 	env[6] = text_format("MUSTER_CURRENT=%s", current);
 	env[7] = plain ? text_format("MUSTER_PLAIN=%s", plain)
-		       : text_format("MUSTER_PLAIN=%s/node/revisions/%s", runtime->home->var, release);
+		       : text_format("MUSTER_PLAIN=%s/node/revisions/%s", runtime->home->var,
+				     release);
 	free(current);
 	return env;
 }
@@ -45,11 +49,13 @@ void vet_step(struct cycle *cycle)
 {
 	struct runtime *runtime = cycle->runtime;
 	char *folder = home_etc(runtime->home, "vet.d");
-	char *candidate = cycle->plain ? text_copy(cycle->plain)
-				       : text_format("%s/node/revisions/%s", runtime->home->var, cycle->name);
+	char *candidate =
+		cycle->plain ? text_copy(cycle->plain)
+			     : text_format("%s/node/revisions/%s", runtime->home->var, cycle->name);
 	char source[OID_HEX_SIZE];
-	char **env = hook_env(runtime, cycle->name, cycle->release.sequence,
-			      oid_hex(&cycle->release.source, source), runtime->active, cycle->plain);
+	char **env =
+		hook_env(runtime, cycle->name, cycle->release.sequence,
+			 oid_hex(&cycle->release.source, source), runtime->active, cycle->plain);
 
 	runtime->busy++;
 	proc_run(runtime->proc,

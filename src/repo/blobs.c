@@ -94,7 +94,8 @@ int blobs_read_index(struct repo *repo, const char *path, struct fileset *out, s
 {
 	git_index *index = NULL;
 	size_t total = 0;
-	int rc = path ? git_index_open(&index, path) : git_repository_index(&index, repo_git2(repo));
+	int rc =
+		path ? git_index_open(&index, path) : git_repository_index(&index, repo_git2(repo));
 
 	if (rc == 0)
 		rc = git_index_read(index, 1);

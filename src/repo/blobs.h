@@ -31,8 +31,8 @@ int blobs_settle(struct repo *repo, const char *path, const void *data, size_t s
 /* Objects below the folder PATH are found too: where git keeps what is being pushed. */
 int blobs_add_objects(struct repo *repo, const char *path, struct err *err);
 /*
- * Calls FN for each commit that NEW reaches and no ref does, ancestors first, until it returns other
- * than 0, which is returned.
+ * Calls FN for each commit that NEW reaches and no ref does, ancestors first, until it returns
+ * other than 0, which is returned.
  */
 int blobs_each_new(struct repo *repo, const struct oid *new,
 		   int (*fn)(void *arg, const struct oid *commit), void *arg, struct err *err);

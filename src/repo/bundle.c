@@ -41,8 +41,8 @@ int bundle_write(struct repo *repo, const char *ref, struct buf *out, struct err
 /* --- reading --- */
 
 /* `OID NAME` */
-static int parse_ref(const char *line, size_t n, struct oid *oid, char name[static BUNDLE_REF_MAX + 1],
-		     struct err *err)
+static int parse_ref(const char *line, size_t n, struct oid *oid,
+		     char name[static BUNDLE_REF_MAX + 1], struct err *err)
 {
 	char hex[OID_HEX_SIZE];
 	int valid = 0;
@@ -80,7 +80,8 @@ static int take_line(const char *line, size_t n, const char *ref, bool *found, s
 	struct oid oid;
 
 	if (line[0] == '-')
-		return err_set(err, ERR_REFUSED, "bundle: it needs other commits: make one of all history");
+		return err_set(err, ERR_REFUSED,
+			       "bundle: it needs other commits: make one of all history");
 	if (line[0] == '@')
 		return err_set(err, ERR_REFUSED, "bundle: it needs what Muster does not know");
 	if (parse_ref(line, n, &oid, name, err) != 0)
@@ -94,7 +95,8 @@ static int take_line(const char *line, size_t n, const char *ref, bool *found, s
 	return 0;
 }
 
-int bundle_head(const void *data, size_t n, const char *ref, size_t *pack, struct oid *tip, struct err *err)
+int bundle_head(const void *data, size_t n, const char *ref, size_t *pack, struct oid *tip,
+		struct err *err)
 {
 	struct cursor c = cursor_of(data, n);
 	struct oid oid = {{0}};
@@ -111,7 +113,8 @@ int bundle_head(const void *data, size_t n, const char *ref, size_t *pack, struc
 		if (take_line(line, len, ref, &found, &oid, err) != 0)
 			return -1;
 	if (!line && n >= BUNDLE_HEAD_MAX)
-		return err_set(err, ERR_REFUSED, "bundle: more than %u bytes before the pack", BUNDLE_HEAD_MAX);
+		return err_set(err, ERR_REFUSED, "bundle: more than %u bytes before the pack",
+			       BUNDLE_HEAD_MAX);
 	if (!line)
 		return err_set(err, ERR_RETRY, "bundle: its head is cut off");
 	if (!found)

@@ -416,10 +416,12 @@ int repo_resolve(struct repo *repo, const char *rev, struct oid *out, struct err
 	if (rc == 0)
 		*out = oid_from_git(git_object_id(commit));
 	else if (rc == GIT_ENOTFOUND)
-		(void)err_set(err, ERR_GONE, "there is no revision \"%.100s\" in %s: git log there lists them", rev,
-			      where ? where : git_repository_path(repo->git));
+		(void)err_set(err, ERR_GONE,
+			      "there is no revision \"%.100s\" in %s: git log there lists them",
+			      rev, where ? where : git_repository_path(repo->git));
 	else if (rc == GIT_EAMBIGUOUS)
-		(void)err_set(err, ERR_REFUSED, "revision \"%.100s\" could be several: give more digits", rev);
+		(void)err_set(err, ERR_REFUSED,
+			      "revision \"%.100s\" could be several: give more digits", rev);
 	else
 		(void)git_err(err, rc, "revision \"%.100s\"", rev);
 	git_object_free(commit);

@@ -84,8 +84,8 @@ int repo_commit_id(const void *data, size_t size, struct oid *out, struct err *e
 int repo_commit_write(struct repo *repo, const void *data, size_t size, struct oid *out,
 		      struct err *err);
 /*
- * Loose objects are synced when they are written, with the folders they are in; this is for the names of these folders, before
- * anything names an object. repo_ref_set does it by itself.
+ * Loose objects are synced when they are written, with the folders they are in; this is for the
+ * names of these folders, before anything names an object. repo_ref_set does it by itself.
  */
 int repo_sync_objects(struct repo *repo, struct err *err);
 /*

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int read_release(struct repo *repo, const struct oid *oid, struct release *out, struct err *err)
+static int read_release(struct repo *repo, const struct oid *oid, struct release *out,
+			struct err *err)
 {
 	struct buf raw;
 	int rc;
@@ -23,8 +24,8 @@ static int read_release(struct repo *repo, const struct oid *oid, struct release
 }
 
 /* The ids from TIP back to the one after STATE's, or to the first release; free. */
-static int read_ids(struct repo *repo, const struct chain_state *state, const struct oid *tip, struct oid **out,
-		    size_t *count, struct err *err)
+static int read_ids(struct repo *repo, const struct chain_state *state, const struct oid *tip,
+		    struct oid **out, size_t *count, struct err *err)
 {
 	struct oid *list = NULL, at = *tip;
 	bool more = !(state->has_accepted && oid_equal(tip, &state->accepted));
@@ -50,7 +51,8 @@ static int read_ids(struct repo *repo, const struct chain_state *state, const st
 }
 
 /* One release after STATE, and its files. */
-static int verify_one(struct repo *repo, struct chain_state *state, const struct oid *oid, struct err *err)
+static int verify_one(struct repo *repo, struct chain_state *state, const struct oid *oid,
+		      struct err *err)
 {
 	struct release release = {.sequence = 0};
 	struct fileset files = {.count = 0};
@@ -64,14 +66,15 @@ static int verify_one(struct repo *repo, struct chain_state *state, const struct
 	if (rc == 0)
 		rc = chain_step(state, oid, &release, err);
 	if (rc == 0 && chain_content(repo, &release, &files, err) != 0)
-		rc = err_prefix(err, "release %.12s (sequence %" PRIu64 ")", oid_hex(oid, hex), release.sequence);
+		rc = err_prefix(err, "release %.12s (sequence %" PRIu64 ")", oid_hex(oid, hex),
+				release.sequence);
 	fileset_clear(&files);
 	release_clear(&release);
 	return rc;
 }
 
-int history_verify(struct repo *repo, struct chain_state *state, const struct oid *tip, size_t *count,
-		   struct err *err)
+int history_verify(struct repo *repo, struct chain_state *state, const struct oid *tip,
+		   size_t *count, struct err *err)
 {
 	struct chain_state as_node = *state, place = *state;
 	struct oid *list = NULL;
@@ -104,8 +107,8 @@ static int put_pack(struct repo *repo, const struct buf *pack, struct err *err)
 	return rc;
 }
 
-int history_copy(struct repo *from, struct repo *to, const struct oid *tip, const struct oid *common,
-		 struct err *err)
+int history_copy(struct repo *from, struct repo *to, const struct oid *tip,
+		 const struct oid *common, struct err *err)
 {
 	struct buf pack;
 	int rc;

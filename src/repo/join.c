@@ -207,8 +207,8 @@ static int by_size(const void *a, const void *b)
 
 /*
  * The smallest ones, until the next is so much larger than all of them that it is left for a later
- * time: an object is copied again only when as many have come, about a logarithm of times. Simulated
- * for 100,000 packs of one size: at most 7 stay, and each object is copied 17 times.
+ * time: an object is copied again only when as many have come, about a logarithm of times.
+ * Simulated for 100,000 packs of one size: at most 7 stay, and each object is copied 17 times.
  */
 static void choose(struct join *j)
 {
@@ -325,7 +325,9 @@ static int join_chosen(struct join *j, struct err *err)
 	if (write_pack(j, stem, err) != 0 || check_pack(j, stem, err) != 0)
 		return -1;
 	for (size_t i = 0; i < j->count; i++)
-		/* after a kill the new pack may be among those that were joined: it has this name */
+		/*
+		 * after a kill the new pack may be among those that were joined: it has this name
+		 */
 		if (strcmp(j->packs[i].stem, stem) != 0)
 			remove_pack(j->pack_fd, j->packs[i].stem);
 	for (size_t i = 0; i < j->loose_count; i++)
@@ -391,7 +393,10 @@ static bool is_temporary(const char *name)
 	return text_starts(name, "tmp_") || text_starts(name, ".tmp-") || strstr(name, "_git2_");
 }
 
-/* A pack without an index or an index without a pack: a kill came between two renames or two removals. */
+/*
+ * A pack without an index or an index without a pack: a kill came between two renames or two
+ * removals.
+ */
 static bool is_half(int dirfd, const char *name)
 {
 	char stem[STEM_SIZE + 1] = "";

@@ -31,8 +31,9 @@ int pack_check_reachable(struct repo *repo, const struct oid *tip, const struct 
 int pack_check_whole(struct repo *repo, const struct oid *tip, const atomic_bool *stop,
 		     struct err *err);
 /*
- * A pack that comes piece by piece goes into REPO, where nothing was verified yet but that the pack is whole. pack_sink_end finishes it (WHOLE) or
- * forgets it, and frees in both cases. CORRUPT for a damaged one, REFUSED for one over the limits.
+ * A pack that comes piece by piece goes into REPO, where nothing was verified yet but that the pack
+ * is whole. pack_sink_end finishes it (WHOLE) or forgets it, and frees in both cases. CORRUPT for a
+ * damaged one, REFUSED for one over the limits.
  */
 struct pack_sink;
 int pack_sink_new(struct repo *repo, struct pack_sink **out, struct err *err);
@@ -58,8 +59,8 @@ void pack_writer_free(struct pack_writer *w);
 /*
  * Joins packs and loose objects of the bare repository at PATH when there are many (8 packs, 64
  * loose objects), the small ones first; else does nothing. At most 7 packs are left, however many
- * releases there are. No object is ever dropped, reached by a ref or not. *STOP (may be NULL) set by
- * another thread ends it: RETRY, and nothing is changed.
+ * releases there are. No object is ever dropped, reached by a ref or not. *STOP (may be NULL) set
+ * by another thread ends it: RETRY, and nothing is changed.
  *
  * Safe at any instant: the new pack is complete, synced and looked at before the first old one is
  * removed. A kill in between leaves both, and the next joining takes them together; what is half

@@ -40,7 +40,8 @@ int pack_sink_put(struct pack_sink *sink, const void *data, size_t n, struct err
 	if (sink->writer->append(sink->writer, data, n, &sink->progress) == 0)
 		return 0;
 	if (sink->progress.total_objects > LIMIT_PACK_OBJECTS)
-		return err_set(err, ERR_REFUSED, "a pack of %u objects", sink->progress.total_objects);
+		return err_set(err, ERR_REFUSED, "a pack of %u objects",
+			       sink->progress.total_objects);
 	return git_err(err, ERR_CORRUPT, "pack");
 }
 

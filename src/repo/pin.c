@@ -53,8 +53,8 @@ static void put_payload(const struct pin *pin, struct buf *out)
 	char hex[OID_HEX_SIZE];
 
 	buf_printf(out, "object %s\ntype commit\ntag %s\ntagger %s\n\n%s %s\n\nMuster-Cluster: ",
-		   oid_hex(&pin->release, hex), pin->node, pin->tagger, pin->hold ? "hold" : "follow",
-		   pin->node);
+		   oid_hex(&pin->release, hex), pin->node, pin->tagger,
+		   pin->hold ? "hold" : "follow", pin->node);
 	encode_hex(out, pin->cluster_id, CLUSTER_ID_SIZE);
 	buf_printf(out,
 		   "\nMuster-Node: %s\nMuster-Action: %s\nMuster-Pin-Sequence: %" PRIu64
@@ -112,7 +112,8 @@ static int parse_fields(struct cursor *c, struct pin *pin, struct err *err)
 	const char *value, *problem;
 	size_t n;
 
-	if (line_oid(c, "object", " ", &pin->release, err) != 0 || take_fixed(c, "type commit", err) != 0 ||
+	if (line_oid(c, "object", " ", &pin->release, err) != 0 ||
+	    take_fixed(c, "type commit", err) != 0 ||
 	    line_text(c, "tag", " ", tag, sizeof(tag), err) != 0 ||
 	    line_text(c, "tagger", " ", pin->tagger, sizeof(pin->tagger), err) != 0 ||
 	    take_fixed(c, "", err) != 0)
@@ -121,10 +122,12 @@ static int parse_fields(struct cursor *c, struct pin *pin, struct err *err)
 		return err_set(err, ERR_CORRUPT, "has no message of one line");
 	if (line_hex(c, "Muster-Cluster", ": ", pin->cluster_id, CLUSTER_ID_SIZE, err) != 0 ||
 	    line_text(c, "Muster-Node", ": ", pin->node, sizeof(pin->node), err) != 0 ||
-	    parse_action(c, pin, err) != 0 || line_value(c, "Muster-Reason", ": ", &value, &n, err) != 0)
+	    parse_action(c, pin, err) != 0 ||
+	    line_value(c, "Muster-Reason", ": ", &value, &n, err) != 0)
 		return -1;
 	if (n > PIN_REASON_MAX)
-		return err_set(err, ERR_CORRUPT, "Muster-Reason is longer than %d bytes", PIN_REASON_MAX);
+		return err_set(err, ERR_CORRUPT, "Muster-Reason is longer than %d bytes",
+			       PIN_REASON_MAX);
 	memcpy(pin->reason, value, n);
 	pin->reason[n] = '\0';
 	problem = pin_problem(pin);
@@ -139,18 +142,20 @@ int pin_parse(const void *raw, size_t n, struct pin *out, struct err *err)
 	int rc;
 
 	if (n > PIN_RAW_MAX || (n > 0 && memchr(raw, '\0', n)))
-		return err_set(err, ERR_CORRUPT, "pin: is larger than %d bytes or holds a NUL", PIN_RAW_MAX);
+		return err_set(err, ERR_CORRUPT, "pin: is larger than %d bytes or holds a NUL",
+			       PIN_RAW_MAX);
 	if (parse_fields(&c, &pin, err) != 0)
 		return err_prefix(err, "pin");
 	buf_init(&payload, PIN_RAW_MAX);
 	put_payload(&pin, &payload);
 	if (payload.len != n - c.left || memcmp(payload.data, raw, payload.len) != 0)
 		rc = err_set(err, ERR_CORRUPT, "is not in the one form that Muster writes");
-	else if (c.left < strlen(ARMOUR_START) || memcmp(c.at, ARMOUR_START, strlen(ARMOUR_START)) != 0)
+	else if (c.left < strlen(ARMOUR_START) ||
+		 memcmp(c.at, ARMOUR_START, strlen(ARMOUR_START)) != 0)
 		rc = err_set(err, ERR_REFUSED, "is not signed");
 	else
-		rc = sshsig_verify((const char *)c.at, c.left, SSHSIG_NAMESPACE, payload.data, payload.len,
-				   pin.signer, err);
+		rc = sshsig_verify((const char *)c.at, c.left, SSHSIG_NAMESPACE, payload.data,
+				   payload.len, pin.signer, err);
 	buf_clear(&payload);
 	if (rc != 0)
 		return err_prefix(err, "pin");
@@ -174,7 +179,8 @@ int pin_load(struct repo *repo, const char *node, struct buf *raw, struct err *e
 		return -1;
 	buf_put(raw, git_odb_object_data(object), git_odb_object_size(object));
 	git_odb_object_free(object);
-	return raw->failed ? err_set(err, ERR_CORRUPT, "pin of %s: larger than a pin can be", node) : 0;
+	return raw->failed ? err_set(err, ERR_CORRUPT, "pin of %s: larger than a pin can be", node)
+			   : 0;
 }
 
 int pin_store(struct repo *repo, const char *node, const struct buf *raw, struct err *err)

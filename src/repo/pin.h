@@ -1,6 +1,7 @@
 /*
- * A pin: the admin's signed word that one node is to be held at a release, or to follow again (muster-formats(5), "Pins"). An
- * annotated tag refs/pins/NODE, signed as `git tag -s` does with gpg.format=ssh, in one canonical form.
+ * A pin: the admin's signed word that one node is to be held at a release, or to follow again
+ * (muster-formats(5), "Pins"). An annotated tag refs/pins/NODE, signed as `git tag -s` does with
+ * gpg.format=ssh, in one canonical form.
  */
 #ifndef MUSTER_REPO_PIN_H
 #define MUSTER_REPO_PIN_H
@@ -31,13 +32,16 @@ struct pin {
 	uint8_t signer[KEY_SIZE]; /* set by pin_parse */
 };
 
-/* A reason as it stands in a pin: one line without control characters, cut at PIN_REASON_MAX, never within a character. */
+/*
+ * A reason as it stands in a pin: one line without control characters, cut at PIN_REASON_MAX, never
+ * within a character.
+ */
 void pin_reason(const char *text, char out[static PIN_REASON_MAX + 1]);
 /* Appends the raw tag, signed with SEED. The fields must be valid (asserted). */
 void pin_sign(const struct pin *pin, const uint8_t seed[static KEY_SIZE], struct buf *raw);
 /*
- * Parses and verifies the signature; byte for byte what pin_sign would write, or CORRUPT/REFUSED. Whether the signer may pin, for
- * which node, and that the sequence grows, is the caller's to see.
+ * Parses and verifies the signature; byte for byte what pin_sign would write, or CORRUPT/REFUSED.
+ * Whether the signer may pin, for which node, and that the sequence grows, is the caller's to see.
  */
 int pin_parse(const void *raw, size_t n, struct pin *out, struct err *err);
 

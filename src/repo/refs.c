@@ -146,7 +146,10 @@ int repo_refs_move(struct repo *repo, const struct ref_move *moves, size_t count
 	return rc;
 }
 
-/* Syncs what a ref was removed from: its folder, or the one above that was left when libgit2 took it away with its last file. */
+/*
+ * Syncs what a ref was removed from: its folder, or the one above that was left when libgit2 took
+ * it away with its last file.
+ */
 static int sync_removed(int fd, const char *ref, struct err *err)
 {
 	char *folder = folder_of(ref);

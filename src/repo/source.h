@@ -50,7 +50,8 @@ struct source_commit {
 	const char *message;             /* ends in a newline in the commit */
 	const char *const *paths; /* files or folders, relative to the work tree; no patterns */
 	size_t path_count;        /* 0: all that is changed */
-	const char *branch; /* the full name that HEAD's must have, or REFUSED; NULL: whatever it is on */
+	/* the full name that HEAD's must have, or REFUSED; NULL: whatever it is on */
+	const char *branch;
 };
 
 /*
@@ -77,8 +78,9 @@ int source_same(struct repo *repo, const struct oid *a, const struct oid *b, boo
 /* Removes the lock files that a command of ours left when it was killed, and no one else's. */
 int source_clean(struct repo *repo, struct err *err);
 /*
- * An index that cannot be read, or is gone, is made anew from HEAD and told: neither git nor libgit2 syncs it, so that a power cut
- * may leave it empty. The functions above and below do it by themselves; this is for those who want stock git to work there.
+ * An index that cannot be read, or is gone, is made anew from HEAD and told: neither git nor
+ * libgit2 syncs it, so that a power cut may leave it empty. The functions above and below do it by
+ * themselves; this is for those who want stock git to work there.
  */
 int source_mend(struct repo *repo, struct err *err);
 /* Whether the work tree or the index differs from HEAD (what .gitignore names does not count). */

@@ -44,8 +44,8 @@ static void on_done(void *arg)
 		return;
 	}
 	if (tidy->rc != 0) {
-		log_warning("pack", tidy->path, "packs could not be joined, and stay as they are: %s",
-			    tidy->err.text);
+		log_warning("pack", tidy->path,
+			    "packs could not be joined, and stay as they are: %s", tidy->err.text);
 		tidy->pause = PAUSE_AFTER_FAULT;
 	}
 	if (tidy->again)

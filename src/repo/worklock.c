@@ -60,7 +60,8 @@ static int remove_below(const struct work_lock *lock, int fd, unsigned depth, st
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		below = depth ? openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+		below = depth ? openat(fd, entry->d_name,
+				       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 			      : -1;
 		rc = below >= 0 ? remove_below(lock, below, depth - 1, err)
 				: remove_if_ours(lock, fd, entry->d_name, err);
@@ -128,10 +129,11 @@ static int link_lock(struct work_lock *lock, const char *name, char **out, struc
 		return 0;
 	}
 	if (faccessat(lock->dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		(void)err_set(err, ERR_RETRY,
-			      "%s%s: git is writing there, or was killed while it was: try again, and "
-			      "remove that file if no git runs",
-			      repo_path(lock->repo), path);
+		(void)err_set(
+			err, ERR_RETRY,
+			"%s%s: git is writing there, or was killed while it was: try again, and "
+			"remove that file if no git runs",
+			repo_path(lock->repo), path);
 	else
 		(void)err_sys(err, "%s%s", repo_path(lock->repo), path);
 	free(path);
@@ -154,8 +156,9 @@ static int copy_index(const struct work_lock *lock, struct err *err)
 	}
 	rc = fs_write_unsynced(lock->dir, OUR_INDEX, bytes.data, bytes.len, 0644, err);
 	buf_clear(&bytes);
-	if (rc == 0 && (fstatat(lock->dir, "index", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-			utimensat(lock->dir, OUR_INDEX, (struct timespec[]){st.st_atim, st.st_mtim}, 0) != 0))
+	if (rc == 0 &&
+	    (fstatat(lock->dir, "index", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	     utimensat(lock->dir, OUR_INDEX, (struct timespec[]){st.st_atim, st.st_mtim}, 0) != 0))
 		rc = err_sys(err, OUR_INDEX);
 	return rc;
 }
@@ -271,10 +274,11 @@ static void log_move(const struct work_lock *lock, const char *ref, const struct
 		line = text_format("%s %s %s\tmuster: moved\n", oid_hex(old ? old : &none, from),
 				   oid_hex(new, to), who);
 		if (fs_make_dirs(lock->dir, dirname(folder), 0777, NULL) == 0)
-			fd = openat(lock->dir, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-				    0644);
+			fd = openat(lock->dir, path,
+				    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (fd >= 0) {
-			(void)fs_write_all(fd, line, strlen(line), NULL); /* as the comment above says */
+			(void)fs_write_all(fd, line, strlen(line),
+					   NULL); /* as the comment above says */
 			(void)close(fd);                                  /* ditto */
 		}
 		free(line);

@@ -1,8 +1,8 @@
 /*
  * Writing to a repository that people work in with stock git. Git's lock files say nothing of who
  * made them, so what a kill leaves of git's own is for people to remove. Ours are hard links to one
- * file, which the writer holds a lock (flock) on: a lock file that is a link to it while nobody holds
- * that lock was left by a kill, and nothing of git's can look like it.
+ * file, which the writer holds a lock (flock) on: a lock file that is a link to it while nobody
+ * holds that lock was left by a kill, and nothing of git's can look like it.
  *
  *	.git/muster.lock	that file
  *	.git/muster.index	a copy of the index, which is changed and then renamed onto it
@@ -30,7 +30,10 @@ struct work_lock {
 int work_lock_take(struct work_lock *lock, struct repo *repo, const char *ref, struct err *err);
 /* The index as it was changed and written (git_index_write) becomes the repository's. */
 int work_lock_put_index(struct work_lock *lock, struct err *err);
-/* Moves the branch from OLD (NULL: is not there) to NEW, with a line in the reflogs; RETRY when it is not at OLD. */
+/*
+ * Moves the branch from OLD (NULL: is not there) to NEW, with a line in the reflogs; RETRY when it
+ * is not at OLD.
+ */
 int work_lock_move_ref(struct work_lock *lock, const struct oid *old, const struct oid *new,
 		       struct err *err);
 /* Lets go of what is locked; what was not put is as before. */

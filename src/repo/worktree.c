@@ -44,8 +44,9 @@ static int place_find(struct repo *repo, const struct source_commit *commit, str
 			       "HEAD is at a commit and on no branch: check out a "
 			       "branch first");
 	if (commit->branch && strcmp(place.ref, commit->branch) != 0) {
-		(void)err_set(err, ERR_REFUSED, "HEAD is on %.100s and not on %s: check that out first",
-			      place.ref, commit->branch);
+		(void)err_set(err, ERR_REFUSED,
+			      "HEAD is on %.100s and not on %s: check that out first", place.ref,
+			      commit->branch);
 		goto fail;
 	}
 	if (repo_ref_get(repo, place.ref, &place.head, err) == 0)
@@ -373,9 +374,10 @@ static int on_conflict(git_checkout_notify_t why, const char *path, const git_di
 		       const git_diff_file *target, const git_diff_file *workdir, void *arg)
 {
 	(void)why, (void)baseline, (void)target, (void)workdir; /* only conflicts are asked for */
-	(void)err_set(arg, ERR_REFUSED,
-		      "%.200s: is not under git, and in the way of a file of that name: move it away",
-		      path);
+	(void)err_set(
+		arg, ERR_REFUSED,
+		"%.200s: is not under git, and in the way of a file of that name: move it away",
+		path);
 	return GIT_EUSER;
 }
 
@@ -486,9 +488,12 @@ static int read_file(int dirfd, const char *path, uint32_t mode, size_t *total, 
 		return err_set(err, ERR_REFUSED, "more than %u files", LIMIT_TREE_FILES);
 	buf_init(&data, LIMIT_FILE_SIZE);
 	rc = fs_read(dirfd, path, &data, err);
-	if (rc != 0 && err->code == ERR_DENIED) /* root put it there, with the umask that secrets have */
-		rc = err_set(err, ERR_DENIED, "%s: user %lu, whose work tree it is in, may not read it: give it to him",
-			     path, (unsigned long)geteuid());
+	/* root put it there, with the umask that secrets have */
+	if (rc != 0 && err->code == ERR_DENIED)
+		rc = err_set(
+			err, ERR_DENIED,
+			"%s: user %lu, whose work tree it is in, may not read it: give it to him",
+			path, (unsigned long)geteuid());
 	*total += data.len;
 	if (rc == 0 && *total > LIMIT_TREE_SIZE)
 		rc = err_set(err, ERR_REFUSED, "files of more than %u bytes together",

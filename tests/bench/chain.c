@@ -1,7 +1,8 @@
 /*
- * chain FOLDER RELEASES: makes so many releases in a new repository FOLDER, each with a change of its configuration, in ten packs as a
- * node that was away fetches them; then verifies the chain as a node does that knows the first, and the whole history with its files, as
- * `muster verify` does. Prints one JSON object. See README.md here; growth.sh runs it.
+ * chain FOLDER RELEASES: makes so many releases in a new repository FOLDER, each with a change of
+ * its configuration, in ten packs as a node that was away fetches them; then verifies the chain as
+ * a node does that knows the first, and the whole history with its files, as `muster verify` does.
+ * Prints one JSON object. See README.md here; growth.sh runs it.
  */
 #include "core/fileset.h"
 #include "core/text.h"
@@ -51,25 +52,30 @@ static void change(struct fileset *files, uint64_t sequence)
 
 	for (uint64_t i = sequence == 1 ? 0 : FILES - 1; i < FILES; i++) {
 		char path[40], text[FILE_BYTES];
-		int n = snprintf(path, sizeof(path), "files/part-%02u.xml", (unsigned)(sequence * (i + 1) % FILES));
+		int n = snprintf(path, sizeof(path), "files/part-%02u.xml",
+				 (unsigned)(sequence * (i + 1) % FILES));
 
 		memset(text, 'x', sizeof(text));
-		(void)snprintf(text, sizeof(text), "<config>%" PRIu64 " of %.*s</config>", sequence, n, path); /* fits */
+		(void)snprintf(text, sizeof(text), "<config>%" PRIu64 " of %.*s</config>", sequence,
+			       n, path); /* fits */
 		if (sequence == 1)
-			(void)snprintf(path, sizeof(path), "files/part-%02u.xml", (unsigned)i); /* fits */
+			(void)snprintf(path, sizeof(path), "files/part-%02u.xml",
+				       (unsigned)i); /* fits */
 		must(fileset_put(files, path, FILE_PLAIN, text, sizeof(text), &err), &err);
 	}
 }
 
 static void put_release(struct chain *chain, const struct fileset *files, uint64_t sequence)
 {
-	struct release release = {.sequence = sequence, .has_parent = sequence > 1, .parent = chain->tip};
+	struct release release = {
+		.sequence = sequence, .has_parent = sequence > 1, .parent = chain->tip};
 	struct buf raw;
 	struct err err;
 
 	must(tree_write(chain->repo, files, &release.tree, &err), &err);
 	digest_fileset(files, release.digest);
-	release.author = release_ident("Bench", "bench@example.com", 1700000000 + (int64_t)sequence, 0);
+	release.author =
+		release_ident("Bench", "bench@example.com", 1700000000 + (int64_t)sequence, 0);
 	release.committer = release_committer("admin.example.com", 1700000000 + (int64_t)sequence);
 	release.message = text_format("lifetime %" PRIu64 "\n", sequence);
 	memcpy(release.cluster_id, chain->fresh.cluster_id, CLUSTER_ID_SIZE);
@@ -147,10 +153,11 @@ int main(int argc, char **argv)
 	must(history_verify(chain.repo, &state, &chain.tip, &seen, &err), &err);
 	all = seconds(CLOCK_MONOTONIC) - all;
 	repo_free(chain.repo);
-	(void)printf("{\"releases\":%" PRIu64 ",\"chain_per_s\":%.0f,\"chain_cpu_us\":%.1f,\"peak_kb\":%ld,"
+	(void)printf("{\"releases\":%" PRIu64
+		     ",\"chain_per_s\":%.0f,\"chain_cpu_us\":%.1f,\"peak_kb\":%ld,"
 		     "\"history_per_s\":%.0f}\n",
-		     count, (double)(count - 1) / took, cpu * 1e6 / (double)(count - 1), usage.ru_maxrss,
-		     (double)seen / all);
+		     count, (double)(count - 1) / took, cpu * 1e6 / (double)(count - 1),
+		     usage.ru_maxrss, (double)seen / all);
 	identity_free(chain.identity);
 	return 0;
 }

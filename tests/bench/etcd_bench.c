@@ -1,7 +1,8 @@
 /*
- * etcd as the peer of fleet.c: see peers_bench.h. Its watchers speak gRPC, as etcd's own clients do, as much of it as a watch and a put
- * need: HTTP/2 (RFC 9113) with header fields that are not compressed, and messages of protobuf. So they cost next to nothing here, and
- * thousands may have a connection each.
+ * etcd as the peer of fleet.c: see peers_bench.h. Its watchers speak gRPC, as etcd's own clients
+ * do, as much of it as a watch and a put need: HTTP/2 (RFC 9113) with header fields that are not
+ * compressed, and messages of protobuf. So they cost next to nothing here, and thousands may have a
+ * connection each.
  */
 #include "peers_bench.h"
 
@@ -18,7 +19,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FRAME_DATA, FRAME_HEADERS, FRAME_RST_STREAM = 3, FRAME_SETTINGS, FRAME_PING = 6, FRAME_GOAWAY, FRAME_WINDOW_UPDATE };
+enum {
+	FRAME_DATA,
+	FRAME_HEADERS,
+	FRAME_RST_STREAM = 3,
+	FRAME_SETTINGS,
+	FRAME_PING = 6,
+	FRAME_GOAWAY,
+	FRAME_WINDOW_UPDATE
+};
 
 enum {
 	FLAG_END_STREAM = 1,
@@ -54,7 +63,8 @@ struct watch {
 	uint64_t *times; /* of them */
 };
 
-static void frame(struct buf *out, uint8_t type, uint8_t flags, uint32_t stream, const void *data, size_t n)
+static void frame(struct buf *out, uint8_t type, uint8_t flags, uint32_t stream, const void *data,
+		  size_t n)
 {
 	buf_put_u8(out, (uint8_t)(n >> 16));
 	buf_put_be16(out, (uint16_t)n);
@@ -69,14 +79,18 @@ static void preface(struct buf *out)
 {
 	static const uint8_t settings[] = {0, 4, 0x7f, 0xff, 0xff, 0xff}; /* INITIAL_WINDOW_SIZE */
 	uint32_t more = WINDOW_MAX - WINDOW_FIRST;
-	const uint8_t update[] = {(uint8_t)(more >> 24), (uint8_t)(more >> 16), (uint8_t)(more >> 8), (uint8_t)more};
+	const uint8_t update[] = {(uint8_t)(more >> 24), (uint8_t)(more >> 16),
+				  (uint8_t)(more >> 8), (uint8_t)more};
 
 	buf_puts(out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 	frame(out, FRAME_SETTINGS, 0, 0, settings, sizeof(settings));
 	frame(out, FRAME_WINDOW_UPDATE, 0, 0, update, sizeof(update));
 }
 
-/* A literal field without indexing, neither name nor value compressed; both are shorter than 127 bytes. */
+/*
+ * A literal field without indexing, neither name nor value compressed; both are shorter than 127
+ * bytes.
+ */
 static void field(struct buf *out, const char *name, const char *value)
 {
 	buf_put_u8(out, 0);
@@ -124,7 +138,8 @@ static void message(struct buf *out, const struct buf *content, bool last)
 	buf_put_be32(&framed, (uint32_t)content->len);
 	buf_put(&framed, content->data, content->len);
 	if (framed.failed) {
-		(void)fprintf(stderr, "fleet: etcd: the value has more than %d bytes\n", WINDOW_FIRST);
+		(void)fprintf(stderr, "fleet: etcd: the value has more than %d bytes\n",
+			      WINDOW_FIRST);
 		exit(1);
 	}
 	c = cursor_of(framed.data, framed.len);
@@ -172,7 +187,10 @@ static void put_request(struct buf *out, const struct buf *value, unsigned round
 
 /* --- reading --- */
 
-/* A whole head of a frame came; what is no frame of a stream is asked for by nobody and answered where it must be. */
+/*
+ * A whole head of a frame came; what is no frame of a stream is asked for by nobody and answered
+ * where it must be.
+ */
 static void take_head(struct client *client)
 {
 	const uint8_t *h = client->frame_head;
@@ -203,7 +221,8 @@ static void take_data(struct watch *w, struct client *client, struct cursor c)
 				continue;
 			client->message_left = (size_t)client->message_head[1] << 24 |
 					       (size_t)client->message_head[2] << 16 |
-					       (size_t)client->message_head[3] << 8 | client->message_head[4];
+					       (size_t)client->message_head[3] << 8 |
+					       client->message_head[4];
 			client->event = client->message_left >= w->size;
 		}
 		n = c.left < client->message_left ? c.left : client->message_left;
@@ -264,7 +283,8 @@ static void take_some(struct watch *w)
 /* --- the rounds --- */
 
 /* WATCHERS on so many connections; done when etcd said that all watch. */
-static void watch_start(struct watch *w, const char *port, size_t watchers, size_t connections, size_t size)
+static void watch_start(struct watch *w, const char *port, size_t watchers, size_t connections,
+			size_t size)
 {
 	*w = (struct watch){.clients_count = connections, .watchers = watchers, .size = size};
 	w->clients = mem_new(connections, sizeof(*w->clients));
@@ -303,9 +323,12 @@ static void watch_end(struct watch *w)
 	free(w->clients);
 }
 
-/* The medians of the first, the median and the last watcher's times, in milliseconds; a round before them is not counted. */
-static void run_rounds(const char *port, const struct buf *value, size_t watchers, size_t connections, unsigned rounds,
-		       double out[static 3])
+/*
+ * The medians of the first, the median and the last watcher's times, in milliseconds; a round
+ * before them is not counted.
+ */
+static void run_rounds(const char *port, const struct buf *value, size_t watchers,
+		       size_t connections, unsigned rounds, double out[static 3])
 {
 	uint64_t *times = mem_new(watchers, sizeof(*times));
 	double first[ROUNDS_MAX], median[ROUNDS_MAX], last[ROUNDS_MAX];
@@ -360,8 +383,10 @@ int run_etcd(char **argv)
 	cpu = peer_cpu();
 	from = peer_now();
 	run_rounds(argv[0], &value, watchers, watchers, rounds, own);
-	(void)printf("{\"watchers\":%zu,\"rounds\":%u,\"bytes\":%zu,\"first_ms\":%.2f,\"median_ms\":%.2f,\"last_ms\":%.2f,"
-		     "\"one_first_ms\":%.2f,\"one_median_ms\":%.2f,\"one_last_ms\":%.2f,\"watchers_busy\":%.2f}\n",
+	(void)printf("{\"watchers\":%zu,\"rounds\":%u,\"bytes\":%zu,\"first_ms\":%.2f,\"median_"
+		     "ms\":%.2f,\"last_ms\":%.2f,"
+		     "\"one_first_ms\":%.2f,\"one_median_ms\":%.2f,\"one_last_ms\":%.2f,\"watchers_"
+		     "busy\":%.2f}\n",
 		     watchers, rounds, value.len, own[0], own[1], own[2], one[0], one[1], one[2],
 		     (double)(peer_cpu() - cpu) / (double)(peer_now() - from));
 	buf_clear(&value);

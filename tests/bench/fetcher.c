@@ -9,7 +9,13 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { PACK_MAX = 64 << 20, PACK_COMMIT = 1, PACK_OFS_DELTA = 6, PACK_REF_DELTA = 7, OBJECT_LEAST = 9 /* bytes */ };
+enum {
+	PACK_MAX = 64 << 20,
+	PACK_COMMIT = 1,
+	PACK_OFS_DELTA = 6,
+	PACK_REF_DELTA = 7,
+	OBJECT_LEAST = 9 /* bytes */
+};
 
 /* --- the conversation --- */
 
@@ -60,18 +66,21 @@ static int take_line(struct fetcher *fetcher, const uint8_t *line, size_t n, str
 {
 	if (fetcher->state == FETCHER_REFS) {
 		take_ref(fetcher, line, n);
-	} else if (fetcher->state == FETCHER_ANSWER && n > 3 && (line[0] == 'N' || line[0] == 'A')) {
+	} else if (fetcher->state == FETCHER_ANSWER && n > 3 &&
+		   (line[0] == 'N' || line[0] == 'A')) {
 		return 0; /* NAK, ACK */
 	} else if (n > 0 && line[0] == 1) {
 		fetcher->state = FETCHER_PACK;
 		buf_put(&fetcher->pack, line + 1, n - 1);
 	} else if (n == 0 || line[0] != 2) {
-		return err_set(err, ERR_CORRUPT, "the server says: %.*s", (int)(n > 100 ? 100 : n), line);
+		return err_set(err, ERR_CORRUPT, "the server says: %.*s", (int)(n > 100 ? 100 : n),
+			       line);
 	}
 	return 0;
 }
 
-int fetcher_feed(struct fetcher *fetcher, const void *data, size_t n, struct buf *out, struct err *err)
+int fetcher_feed(struct fetcher *fetcher, const void *data, size_t n, struct buf *out,
+		 struct err *err)
 {
 	struct cursor c;
 	int rc = 0;
@@ -105,7 +114,8 @@ struct commits {
 	struct oid *ids;
 	struct buf *raw; /* that others may be deltas of */
 	size_t count;
-	uint32_t *slots; /* by id: the number of a commit and one, or 0; twice as many as objects, a power of two */
+	/* by id: the number of a commit and one, or 0; twice as many as objects, a power of two */
+	uint32_t *slots;
 	size_t slot_count;
 };
 
@@ -114,7 +124,8 @@ static uint32_t *slot_of(const struct commits *commits, const uint8_t *id)
 {
 	size_t at = ((size_t)id[0] << 16 | (size_t)id[1] << 8 | id[2]) % commits->slot_count;
 
-	while (commits->slots[at] && memcmp(commits->ids[commits->slots[at] - 1].id, id, OID_SIZE) != 0)
+	while (commits->slots[at] &&
+	       memcmp(commits->ids[commits->slots[at] - 1].id, id, OID_SIZE) != 0)
 		at = (at + 1) % commits->slot_count;
 	return commits->slots + at;
 }
@@ -152,7 +163,8 @@ static size_t delta_number(struct cursor *c)
 }
 
 /* A delta (gitformat-pack(5)) of BASE. */
-static int delta_apply(const struct buf *base, const uint8_t *delta, size_t n, struct buf *out, struct err *err)
+static int delta_apply(const struct buf *base, const uint8_t *delta, size_t n, struct buf *out,
+		       struct err *err)
 {
 	struct cursor c = cursor_of(delta, n);
 
@@ -181,7 +193,8 @@ static int delta_apply(const struct buf *base, const uint8_t *delta, size_t n, s
 }
 
 /* The bases of deltas come before them; what is based on no commit is none. */
-static int take_delta(struct commits *commits, const uint8_t *base, const uint8_t *delta, size_t n, struct err *err)
+static int take_delta(struct commits *commits, const uint8_t *base, const uint8_t *delta, size_t n,
+		      struct err *err)
 {
 	uint32_t number = *slot_of(commits, base);
 	struct buf raw;
@@ -197,7 +210,10 @@ static int take_delta(struct commits *commits, const uint8_t *base, const uint8_
 	return rc;
 }
 
-/* Type and size: three bits and four, then seven a byte, lowest first; BASE is that of a delta by id. */
+/*
+ * Type and size: three bits and four, then seven a byte, lowest first; BASE is that of a delta by
+ * id.
+ */
 static unsigned object_head(struct cursor *c, size_t *size, const uint8_t **base)
 {
 	uint8_t byte = cursor_u8(c);
@@ -245,8 +261,8 @@ static int take_object(struct cursor *c, struct commits *commits, struct err *er
 	return rc;
 }
 
-static int accept_commits(const struct commits *commits, struct chain_state *state, const struct oid *tip,
-			  struct err *err)
+static int accept_commits(const struct commits *commits, struct chain_state *state,
+			  const struct oid *tip, struct err *err)
 {
 	if (!state->has_accepted) {
 		const struct release *anchor = NULL;
@@ -255,7 +271,8 @@ static int accept_commits(const struct commits *commits, struct chain_state *sta
 			if (oid_equal(commits->ids + i, tip))
 				anchor = commits->list + i;
 		if (!anchor || memcmp(anchor->signer, state->keys[0], KEY_SIZE) != 0)
-			return err_set(err, ERR_REFUSED, "no release that a key of the cluster file signed");
+			return err_set(err, ERR_REFUSED,
+				       "no release that a key of the cluster file signed");
 		state->has_accepted = true;
 		state->accepted = *tip;
 		state->sequence = anchor->sequence;
@@ -276,7 +293,8 @@ static int accept_commits(const struct commits *commits, struct chain_state *sta
 	return 0;
 }
 
-int pack_accept(const struct buf *pack, struct chain_state *state, const struct oid *tip, struct err *err)
+int pack_accept(const struct buf *pack, struct chain_state *state, const struct oid *tip,
+		struct err *err)
 {
 	struct cursor c = cursor_of(pack->data, pack->len);
 	struct commits commits = {.slot_count = 2};

@@ -1,5 +1,6 @@
 /*
- * fleet: what a cluster of N nodes costs its admin, and how fast a release reaches them. See README.md here; fleet.sh runs it.
+ * fleet: what a cluster of N nodes costs its admin, and how fast a release reaches them. See
+ * README.md here; fleet.sh runs it.
  *
  *	fleet nodes CLUSTER-FILE ROLE N ADMIN-PID-FILE REFS-FOLDER ROUNDS COMMIT RESTART
  *	fleet git HOST PORT REPOSITORY REF HAVE N
@@ -59,7 +60,10 @@ static long admin_pid(const struct bench *bench)
 	return pid;
 }
 
-/* Processor time of all threads, in ns: their schedstat, which counts in ns where times count in ticks. */
+/*
+ * Processor time of all threads, in ns: their schedstat, which counts in ns where times count in
+ * ticks.
+ */
 static uint64_t cpu_of(long pid)
 {
 	char path[300];
@@ -73,7 +77,8 @@ static uint64_t cpu_of(long pid)
 		uint64_t ns = 0;
 		FILE *file;
 
-		(void)snprintf(path, sizeof(path), "/proc/%ld/task/%.20s/schedstat", pid, entry->d_name); /* fits */
+		(void)snprintf(path, sizeof(path), "/proc/%ld/task/%.20s/schedstat", pid,
+			       entry->d_name); /* fits */
 		file = fopen(path, "r");
 		if (file && fscanf(file, "%" SCNu64, &ns) == 1)
 			sum += ns;
@@ -119,10 +124,12 @@ static void run_until(struct bench *bench, bool (*holds)(struct bench *), const 
 	(void)uv_timer_start(&wake, on_wake, 2, 2);	/* so that time is looked at */
 	while (!holds(bench)) {
 		if (loop_now() > end) {
-			(void)fprintf(stderr, "fleet: in vain: %s (%zu of %zu up, %zu joined, %zu lost: %s)\n", what,
-				      atomic_load(&bench->fleet.up), bench->fleet.count,
-				      atomic_load(&bench->fleet.joined), atomic_load(&bench->fleet.failed),
-				      bench->fleet.last_error);
+			(void)fprintf(
+				stderr,
+				"fleet: in vain: %s (%zu of %zu up, %zu joined, %zu lost: %s)\n",
+				what, atomic_load(&bench->fleet.up), bench->fleet.count,
+				atomic_load(&bench->fleet.joined),
+				atomic_load(&bench->fleet.failed), bench->fleet.last_error);
 			exit(1);
 		}
 		(void)uv_run(&bench->loop, UV_RUN_ONCE);
@@ -174,8 +181,11 @@ static void run_command(struct bench *bench, const char *program, const char *ar
 	char *argv[] = {(char *)program, (char *)argument, NULL};
 	uv_stdio_container_t stdio[3] = {
 		{.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
-	uv_process_options_t options = {
-		.file = program, .args = argv, .exit_cb = on_command_exit, .stdio = stdio, .stdio_count = 3};
+	uv_process_options_t options = {.file = program,
+					.args = argv,
+					.exit_cb = on_command_exit,
+					.stdio = stdio,
+					.stdio_count = 3};
 	uv_process_t *process = mem_new(1, sizeof(*process));
 
 	if (uv_spawn(&bench->loop, process, &options) != 0) {
@@ -219,7 +229,8 @@ static void watch_refs(struct bench *bench)
 		exit(1);
 	}
 	bench->poll.data = bench;
-	(void)uv_poll_start(&bench->poll, UV_READABLE, on_moved); /* never fails on a fresh handle */
+	(void)uv_poll_start(&bench->poll, UV_READABLE,
+			    on_moved); /* never fails on a fresh handle */
 }
 
 /* --- the nodes --- */
@@ -269,7 +280,8 @@ struct rounds {
 	double cpu[ROUNDS_MAX], own_cpu[ROUNDS_MAX]; /* us: the admin's; that of all nodes here */
 };
 
-static void spread_add(struct spread *spread, size_t round, uint64_t *times, const struct bench *bench)
+static void spread_add(struct spread *spread, size_t round, uint64_t *times,
+		       const struct bench *bench)
 {
 	size_t count = bench->fleet.count;
 
@@ -282,8 +294,8 @@ static void spread_add(struct spread *spread, size_t round, uint64_t *times, con
 static void spread_print(struct spread *spread, size_t rounds, const char *prefix)
 {
 	(void)printf("\"%sfirst_ms\":%.2f,\"%smedian_ms\":%.2f,\"%slast_ms\":%.2f,", prefix,
-		     median_of(spread->first, rounds), prefix, median_of(spread->median, rounds), prefix,
-		     median_of(spread->last, rounds));
+		     median_of(spread->first, rounds), prefix, median_of(spread->median, rounds),
+		     prefix, median_of(spread->last, rounds));
 }
 
 static void run_round(struct bench *bench, struct rounds *rounds, const char *commit)
@@ -320,7 +332,8 @@ static void read_cluster(const char *path, struct cluster *cluster, struct keyst
 	buf_init(&text, LIMIT_SMALL_FILE);
 	if (fs_read(AT_FDCWD, path, &text, &err) != 0 ||
 	    document_parse(path, text.data, text.len, &doc, &err) != 0 ||
-	    cluster_read(doc, cluster, &err) != 0 || keystore_parse(cluster->keystore, keystore, &err) != 0) {
+	    cluster_read(doc, cluster, &err) != 0 ||
+	    keystore_parse(cluster->keystore, keystore, &err) != 0) {
 		(void)fprintf(stderr, "fleet: %s\n", err.text);
 		exit(1);
 	}
@@ -328,7 +341,8 @@ static void read_cluster(const char *path, struct cluster *cluster, struct keyst
 	buf_clear(&text);
 }
 
-static void bench_start(struct bench *bench, char **argv, struct cluster *cluster, struct keystore **keystore)
+static void bench_start(struct bench *bench, char **argv, struct cluster *cluster,
+			struct keystore **keystore)
 {
 	size_t count = strtoul(argv[2], NULL, 10);
 
@@ -339,7 +353,8 @@ static void bench_start(struct bench *bench, char **argv, struct cluster *cluste
 	bench->fleet.holds = on_holds;
 	bench->pid_file = argv[3];
 	bench->refs = argv[4];
-	(void)uv_ip4_addr(cluster->host, cluster->port, &bench->fleet.admin); /* else the nodes dial in vain */
+	(void)uv_ip4_addr(cluster->host, cluster->port,
+			  &bench->fleet.admin); /* else the nodes dial in vain */
 	bench->times.received = mem_new(count, sizeof(uint64_t));
 	bench->times.verified = mem_new(count, sizeof(uint64_t));
 	bench->times.held = mem_new(count, sizeof(uint64_t));
@@ -392,15 +407,17 @@ static int run_nodes(char **argv)
 	storm = uv_hrtime();
 	run_until(&bench, all_joined, "all nodes back");
 	storm = uv_hrtime() - storm;
-	(void)printf("{\"nodes\":%zu,\"rounds\":%zu,\"join_ms\":%.1f,", bench.fleet.count, rounds.count, join);
+	(void)printf("{\"nodes\":%zu,\"rounds\":%zu,\"join_ms\":%.1f,", bench.fleet.count,
+		     rounds.count, join);
 	spread_print(&rounds.received, rounds.count, "received_");
 	spread_print(&rounds.verified, rounds.count, "");
 	spread_print(&rounds.held, rounds.count, "here_");
-	(void)printf("\"admin_cpu_us\":%.1f,\"nodes_cpu_us\":%.1f,\"join_cpu_us_per_node\":%.1f,"
-		     "\"memory_per_node\":%.0f,\"idle_cpu_us_per_node_s\":%.2f,\"storm_ms\":%.1f}\n",
-		     median_of(rounds.cpu, rounds.count), median_of(rounds.own_cpu, rounds.count), cold_cpu,
-		     (double)memory / (double)bench.fleet.count, (double)cpu / 1e3 / 3 / (double)bench.fleet.count,
-		     (double)storm / 1e6);
+	(void)printf(
+		"\"admin_cpu_us\":%.1f,\"nodes_cpu_us\":%.1f,\"join_cpu_us_per_node\":%.1f,"
+		"\"memory_per_node\":%.0f,\"idle_cpu_us_per_node_s\":%.2f,\"storm_ms\":%.1f}\n",
+		median_of(rounds.cpu, rounds.count), median_of(rounds.own_cpu, rounds.count),
+		cold_cpu, (double)memory / (double)bench.fleet.count,
+		(double)cpu / 1e3 / 3 / (double)bench.fleet.count, (double)storm / 1e6);
 	bench_end(&bench);
 	keystore_free(keystore);
 	cluster_clear(&cluster);

@@ -1,7 +1,8 @@
 /*
- * moved FOLDER NAME [FOLDER NAME]...: tells when a file of that name is renamed into its folder, or written there, a
- * line each: which pair (from 0), and the time of CLOCK_MONOTONIC in nanoseconds. All are looked at
- * by one process with one clock, so that two lines may be subtracted. Says "ready" when it watches.
+ * moved FOLDER NAME [FOLDER NAME]...: tells when a file of that name is renamed into its folder, or
+ * written there, a line each: which pair (from 0), and the time of CLOCK_MONOTONIC in nanoseconds.
+ * All are looked at by one process with one clock, so that two lines may be subtracted. Says
+ * "ready" when it watches.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -41,8 +42,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (int i = 1; i < argc; i += 2, count++) {
-		pairs[count] = (struct pair){.watch = inotify_add_watch(fd, argv[i], IN_MOVED_TO | IN_CLOSE_WRITE),
-					     .name = argv[i + 1]};
+		pairs[count] = (struct pair){
+			.watch = inotify_add_watch(fd, argv[i], IN_MOVED_TO | IN_CLOSE_WRITE),
+			.name = argv[i + 1]};
 		if (pairs[count].watch < 0) {
 			perror(argv[i]);
 			return 1;

@@ -47,7 +47,8 @@ int peer_dial(const char *port)
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
 		peer_die("connecting");
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without, but right */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+			 sizeof(on)); /* slower without, but right */
 	return fd;
 }
 
@@ -75,7 +76,8 @@ struct asker {
 static void asker_begin(struct asker *asker, char **argv, const struct oid *have)
 {
 	char line[500];
-	int n = snprintf(line + 4, sizeof(line) - 4, "git-upload-pack %s%chost=%s%c", argv[2], 0, argv[0], 0);
+	int n = snprintf(line + 4, sizeof(line) - 4, "git-upload-pack %s%chost=%s%c", argv[2], 0,
+			 argv[0], 0);
 	char length[5];
 
 	(void)snprintf(length, sizeof(length), "%04x", (unsigned)n + 4);
@@ -137,6 +139,7 @@ int run_git(char **argv)
 			if (polls[i].revents && asker_read(askers + i))
 				done++;
 	}
-	(void)printf("{\"fetches\":%zu,\"all_ms\":%.1f}\n", done, (double)(peer_now() - from) / 1e6);
+	(void)printf("{\"fetches\":%zu,\"all_ms\":%.1f}\n", done,
+		     (double)(peer_now() - from) / 1e6);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * ready WORDS COMMAND...: runs a daemon until its log (stderr) has these words, then ends it with SIGTERM. Says how many
- * nanoseconds it took from the fork to that. Exit 1 when the daemon ends before, or not in order.
+ * ready WORDS COMMAND...: runs a daemon until its log (stderr) has these words, then ends it with
+ * SIGTERM. Says how many nanoseconds it took from the fork to that. Exit 1 when the daemon ends
+ * before, or not in order.
  */
 #include <poll.h>
 #include <signal.h>
@@ -79,7 +80,8 @@ int main(int argc, char **argv)
 	(void)kill(pid, SIGTERM); /* it may have ended by itself: seen below */
 	while (read(log, text, sizeof(text)) > 0)
 		;
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0 || !done) {
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
+	    !done) {
 		(void)fprintf(stderr, "ready: %s: %s\n", argv[2], text);
 		return 1;
 	}

@@ -1,7 +1,7 @@
 /*
- * siege PORT ROLE TIP SECONDS SLOW SILENT HALF GARBAGE DEAF SAME: all that peers do to disturb the admin on loopback, at once. The
- * keystore is in SIEGE_KEYSTORE. Kept up for SECONDS or until stdin closes; "ready" is said when all are there, and at the end one
- * JSON object of what was done.
+ * siege PORT ROLE TIP SECONDS SLOW SILENT HALF GARBAGE DEAF SAME: all that peers do to disturb the
+ * admin on loopback, at once. The keystore is in SIEGE_KEYSTORE. Kept up for SECONDS or until stdin
+ * closes; "ready" is said when all are there, and at the end one JSON object of what was done.
  *
  *	SLOW	connections that send a byte a second of a good beginning
  *	SILENT	connections that send nothing
@@ -96,7 +96,8 @@ static void foes_new(struct siege *s, enum kind kind, size_t count)
 	s->counts[kind] = count;
 	s->foes[kind] = mem_new(count ? count : 1, sizeof(struct foe));
 	for (size_t i = 0; i < count; i++)
-		s->foes[kind][i] = (struct foe){.fd = -1, .next = loop_now() + loop_random(AGAIN_MS)};
+		s->foes[kind][i] =
+			(struct foe){.fd = -1, .next = loop_now() + loop_random(AGAIN_MS)};
 }
 
 /* A connection of random bytes, a third of them behind a good hello. */
@@ -152,7 +153,8 @@ static void deaf_new(struct siege *s, size_t count)
 			(void)fprintf(stderr, "siege: %s does not get in\n", name);
 			exit(1);
 		}
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)); /* the kernel's pleases too */
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &(int){4096},
+				 sizeof(int));           /* the kernel's pleases too */
 		(void)fcntl(c->fd, F_SETFL, O_NONBLOCK); /* never fails on a socket */
 		client_say(c, "fetch", NULL);
 		want(c, s->tip);
@@ -177,7 +179,9 @@ static void deaf_act(struct siege *s)
 			n = send(c->fd, out.data + at, out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
 			at += n > 0 ? (size_t)n : 0;
 		} while (n > 0 && at < out.len);
-		/* a record that was cut cannot be gone on with: from then on it only reads nothing */
+		/*
+		 * a record that was cut cannot be gone on with: from then on it only reads nothing
+		 */
 		if (at < out.len) {
 			c->ended = true;
 			s->deaf_closed += n < 0 && errno != EAGAIN;
@@ -231,7 +235,8 @@ static void keep_up(struct siege *s, uint64_t end, size_t garbage, size_t same)
 		deaf_act(s);
 		/* one in a turn: who asks more often is closed */
 		if (s->same < same && !same_once(s, &asker)) {
-			(void)fprintf(stderr, "siege: what one asks for again and again does not come\n");
+			(void)fprintf(stderr,
+				      "siege: what one asks for again and again does not come\n");
 			exit(1);
 		}
 		if (!ready && now - begun > 2 * AGAIN_MS)
@@ -273,7 +278,8 @@ int main(int argc, char **argv)
 		foes_new(&s, kind, numbers[1 + kind]);
 	deaf_new(&s, numbers[5]);
 	keep_up(&s, loop_now() + numbers[0] * 1000, numbers[4], numbers[6]);
-	(void)printf("{\"connections\":%zu,\"closed\":%zu,\"garbage\":%zu,\"deaf\":%zu,\"same\":%zu}\n", s.connections,
-		     s.closed, s.garbage, s.deaf_count, s.same);
+	(void)printf(
+		"{\"connections\":%zu,\"closed\":%zu,\"garbage\":%zu,\"deaf\":%zu,\"same\":%zu}\n",
+		s.connections, s.closed, s.garbage, s.deaf_count, s.same);
 	return fflush(stdout) == 0 ? 0 : 1;
 }

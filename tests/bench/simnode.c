@@ -16,7 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SIM_BUFFER = 80 << 20, SHARDS_MAX = 16, READ_MAX = 64 << 10, LEAST = 19 /* of priorities */ };
+enum {
+	SIM_BUFFER = 80 << 20,
+	SHARDS_MAX = 16,
+	READ_MAX = 64 << 10,
+	LEAST = 19 /* of priorities */
+};
 
 /* A part of the fleet: one thread. */
 struct shard {
@@ -54,8 +59,11 @@ static void on_closed(uv_handle_t *handle)
 	if (!node->lost_at)
 		node->lost_at = loop_now();
 	away = loop_now() - node->lost_at; /* as node/link.c waits */
-	away = away < WAIT_BACKOFF_MIN ? WAIT_BACKOFF_MIN : away > WAIT_BACKOFF_MAX ? WAIT_BACKOFF_MAX : away;
-	(void)uv_timer_start(&node->timer, on_back_off, loop_random((uint32_t)away), 0); /* never fails */
+	away = away < WAIT_BACKOFF_MIN   ? WAIT_BACKOFF_MIN
+	       : away > WAIT_BACKOFF_MAX ? WAIT_BACKOFF_MAX
+					 : away;
+	(void)uv_timer_start(&node->timer, on_back_off, loop_random((uint32_t)away),
+			     0); /* never fails */
 }
 
 static void set_joined(struct simnode *node, bool joined)
@@ -73,7 +81,8 @@ static void node_down(struct simnode *node, const char *why)
 		return;
 	/* of many that end, the first says why */
 	if (node->up && !atomic_load(&fleet->stopping) && atomic_fetch_add(&fleet->failed, 1) == 0)
-		(void)snprintf(fleet->last_error, sizeof(fleet->last_error), "%s", why); /* cut is fine */
+		(void)snprintf(fleet->last_error, sizeof(fleet->last_error), "%s",
+			       why); /* cut is fine */
 	(void)atomic_fetch_sub(&fleet->up, node->up);
 	set_joined(node, false);
 	node->open = node->up = node->told = false;
@@ -117,7 +126,8 @@ static void node_write(struct simnode *node, struct buf *out)
 
 		outgoing->data = buf_steal(out, &size);
 		bytes = uv_buf_init((char *)outgoing->data, (unsigned)size);
-		if (uv_write(&outgoing->request, (uv_stream_t *)&node->tcp, &bytes, 1, on_sent) != 0)
+		if (uv_write(&outgoing->request, (uv_stream_t *)&node->tcp, &bytes, 1, on_sent) !=
+		    0)
 			abort();
 	}
 	buf_clear(out);
@@ -191,7 +201,8 @@ static void on_verify(uv_work_t *request)
 	if (!lowered)
 		lowered = setpriority(PRIO_PROCESS, 0, LEAST) == 0; /* of this thread, with Linux */
 	job->node->verify_ns = thread_ns();
-	job->rc = pack_accept(&job->node->fetcher.pack, &job->chain, &job->node->fetcher.tip, &job->err);
+	job->rc = pack_accept(&job->node->fetcher.pack, &job->chain, &job->node->fetcher.tip,
+			      &job->err);
 	job->node->verify_ns = thread_ns() - job->node->verify_ns;
 	job->node->held_at = uv_hrtime();
 }
@@ -256,7 +267,8 @@ static void node_fetch(struct simnode *node)
 	if (has || node->fetching || oid_is_zero(&node->head))
 		return;
 	node->fetching = true;
-	fetcher_start(&node->fetcher, node->fleet->ref, chain->has_accepted ? &chain->accepted : NULL);
+	fetcher_start(&node->fetcher, node->fleet->ref,
+		      chain->has_accepted ? &chain->accepted : NULL);
 	node_say(node, CONTROL_FETCH);
 }
 
@@ -269,7 +281,8 @@ static void take_git(struct simnode *node)
 		return;
 	buf_init(&out, 4096);
 	if (node->fetching && !node->verifying &&
-	    fetcher_feed(&node->fetcher, node->lanes[LANE_GIT].data, node->lanes[LANE_GIT].len, &out, &err) != 0) {
+	    fetcher_feed(&node->fetcher, node->lanes[LANE_GIT].data, node->lanes[LANE_GIT].len,
+			 &out, &err) != 0) {
 		(void)fprintf(stderr, "node %zu: %s\n", node->number, err.text);
 		abort();
 	}
@@ -297,13 +310,15 @@ static void take_message(struct simnode *node, const struct control_message *mes
 		node->lost_at = 0;
 		(void)atomic_fetch_add(&node->fleet->up, 1);
 		/* spread, as those of nodes that were started one by one are */
-		(void)uv_timer_start(&node->timer, on_ping, loop_random(WAIT_PING), WAIT_PING); /* never fails */
+		(void)uv_timer_start(&node->timer, on_ping, loop_random(WAIT_PING),
+				     WAIT_PING); /* never fails */
 	} else if (message->verb == CONTROL_HEAD) {
 		node->told = true;
 		node->coming = control_get_number(message, "pack", 0);
 		if (hex && oid_parse(hex, &node->head) != 0)
 			abort();
-		if (node->coming) { /* it is of what this node said it has, and nothing is being fetched */
+		/* it is of what this node said it has, and nothing is being fetched */
+		if (node->coming) {
 			node->fetching = true;
 			fetcher_start(&node->fetcher, node->fleet->ref, &node->chain.accepted);
 			node->fetcher.tip = node->head;
@@ -312,7 +327,8 @@ static void take_message(struct simnode *node, const struct control_message *mes
 			node_fetch(node);
 		}
 	} else if (message->verb == CONTROL_REFUSED) {
-		(void)fprintf(stderr, "node %zu was refused: %s\n", node->number, control_get(message, "text"));
+		(void)fprintf(stderr, "node %zu was refused: %s\n", node->number,
+			      control_get(message, "text"));
 		abort();
 	}
 }
@@ -431,7 +447,8 @@ static void node_dial(struct simnode *node)
 	buf_init(&node->in, SIM_BUFFER);
 	for (int i = 0; i < LANE_COUNT; i++)
 		buf_init(&node->lanes[i], SIM_BUFFER);
-	if (uv_tcp_connect(request, &node->tcp, (const struct sockaddr *)&node->fleet->admin, on_connected) != 0)
+	if (uv_tcp_connect(request, &node->tcp, (const struct sockaddr *)&node->fleet->admin,
+			   on_connected) != 0)
 		abort();
 }
 
@@ -485,7 +502,8 @@ static void shard_start(struct simfleet *fleet, size_t number)
 	shard->fleet = fleet;
 	shard->from = fleet->count * number / fleet->shard_count;
 	shard->upto = fleet->count * (number + 1) / fleet->shard_count;
-	if (uv_loop_init(&shard->loop) != 0 || uv_async_init(&shard->loop, &shard->stop, on_stop) != 0)
+	if (uv_loop_init(&shard->loop) != 0 ||
+	    uv_async_init(&shard->loop, &shard->stop, on_stop) != 0)
 		abort();
 	shard->stop.data = shard;
 	for (size_t i = shard->from; i < shard->upto; i++) {
@@ -506,12 +524,15 @@ void simfleet_start(struct simfleet *fleet, size_t count)
 	char workers[8];
 
 	fleet->count = count;
-	fleet->shard_count = processors < 1 ? 1 : processors > SHARDS_MAX ? SHARDS_MAX : (size_t)processors;
+	fleet->shard_count = processors < 1            ? 1
+			     : processors > SHARDS_MAX ? SHARDS_MAX
+						       : (size_t)processors;
 	(void)snprintf(workers, sizeof(workers), "%zu", fleet->shard_count); /* fits */
-	(void)setenv("UV_THREADPOOL_SIZE", workers, 1);			    /* nothing has worked yet */
+	(void)setenv("UV_THREADPOOL_SIZE", workers, 1); /* nothing has worked yet */
 	fleet->nodes = mem_new(count, sizeof(*fleet->nodes));
 	fleet->shards = mem_new(fleet->shard_count, sizeof(*fleet->shards));
-	(void)snprintf(fleet->ref, sizeof(fleet->ref), "refs/heads/%s", fleet->role); /* names fit */
+	(void)snprintf(fleet->ref, sizeof(fleet->ref), "refs/heads/%s",
+		       fleet->role); /* names fit */
 	for (size_t i = 0; i < fleet->shard_count; i++)
 		shard_start(fleet, i);
 }

@@ -1,7 +1,9 @@
 /*
- * A simulated runtime node: the real handshake, records, registration, keep-alives, back-off, fetch conversation and verification of what a
- * node gets, without a disk. Thousands of them share a process: their connections a thread for each processor, each with a loop, and what
- * they verify the workers, which run when nothing else wants a processor: real nodes would do it elsewhere, all at once. For benches.
+ * A simulated runtime node: the real handshake, records, registration, keep-alives, back-off, fetch
+ * conversation and verification of what a node gets, without a disk. Thousands of them share a
+ * process: their connections a thread for each processor, each with a loop, and what they verify
+ * the workers, which run when nothing else wants a processor: real nodes would do it elsewhere, all
+ * at once. For benches.
  */
 #ifndef MUSTER_BENCH_SIMNODE_H
 #define MUSTER_BENCH_SIMNODE_H
@@ -25,7 +27,8 @@ struct simfleet {
 	const char *role;
 	char ref[64];
 	size_t count, shard_count;
-	atomic_size_t up, joined; /* nodes that are registered; that hold what the admin told is its newest */
+	/* nodes that are registered; that hold what the admin told is its newest */
+	atomic_size_t up, joined;
 	atomic_size_t failed;	  /* connections that ended when they should not have */
 	atomic_bool stopping;
 	struct simnode *nodes;

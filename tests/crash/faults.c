@@ -1,13 +1,15 @@
 /*
- * Faults at calls that change files, for a program started with this library preloaded (glibc's LD_PRELOAD):
+ * Faults at calls that change files, for a program started with this library preloaded (glibc's
+ * LD_PRELOAD):
  *
  *	FAULTS_LOG=FILE		append a line for each such call that reached below FAULTS_BELOW
  *	FAULTS_BELOW=FOLDER	only calls on paths below it count (descriptors: by /proc/self/fd)
  *	FAULTS_KILL=N		the process dies by SIGKILL at the Nth, before it happens
- *	FAULTS_FAIL=N:ERRNO	the Nth, and every later one until FAULTS_GOOD exists, fails with that error number
+ *	FAULTS_FAIL=N:ERRNO	the Nth, and every later one until FAULTS_GOOD exists, fails so
  *	FAULTS_GOOD=FILE	once that file is there, nothing fails any more
  *
- * What it sees is what the program and its libraries ask libc for; the order of calls of two threads is theirs.
+ * What it sees is what the program and its libraries ask libc for; the order of calls of two
+ * threads is theirs.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,7 +54,8 @@ __attribute__((constructor)) static void setup(void)
 	}
 	text = getenv("FAULTS_LOG");
 	if (text)
-		log_fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		log_fd = (int)syscall(SYS_openat, AT_FDCWD, text,
+				      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 static bool path_of_fd(int fd, char out[static PATH_MAX])
@@ -226,7 +229,8 @@ int rename(const char *from, const char *to)
 
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
 {
-	return fault("renameat2", to_fd, to) == 0 ? REAL(renameat2)(from_fd, from, to_fd, to, flags) : -1;
+	return fault("renameat2", to_fd, to) == 0 ? REAL(renameat2)(from_fd, from, to_fd, to, flags)
+						  : -1;
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)

@@ -1,13 +1,14 @@
 /*
- * powercut BASE LOG count			how many changes the record LOG has (record.c), and how many of them are syncs
+ * powercut BASE LOG count			the changes of the record LOG (record.c), and syncs
  * powercut BASE LOG syncs			their numbers, from 1
  * powercut BASE LOG list			all of it, a line each
- * powercut BASE LOG build OUT N all		the folder OUT as it was after N changes to BASE, as a kill leaves it
- * powercut BASE LOG build OUT N strict		as a power cut may leave it: what was synced, and nothing else
- * powercut BASE LOG build OUT N random SEED	what was synced, and of the rest each change kept or lost
+ * powercut BASE LOG build OUT N all		OUT as it was after N changes to BASE: a kill
+ * powercut BASE LOG build OUT N strict		a power cut: what was synced, nothing else
+ * powercut BASE LOG build OUT N random SEED	the same, and each other change or not
  *
- * A file's data is on the disk once the file was synced, a name once its folder was, and neither speaks for the other. A rename is
- * one change of both its folders; a file that was not synced may be empty, cut, full of zeros, or have any of its writes.
+ * A file's data is on the disk once the file was synced, a name once its folder was, and neither
+ * speaks for the other. A rename is one change of both its folders; a file that was not synced may
+ * be empty, cut, full of zeros, or have any of its writes.
  */
 #include "record.h"
 
@@ -101,7 +102,8 @@ static void names_set(struct names *names, const char *name, struct object *obje
 		names_add(names, name, object, 0);
 }
 
-static void folder_change(struct object *folder, const char *name, struct object *object, size_t number)
+static void folder_change(struct object *folder, const char *name, struct object *object,
+			  size_t number)
 {
 	names_set(&folder->now, name, object);
 	names_add(&folder->pending, name, object, number);
@@ -215,8 +217,8 @@ static const struct record *record_next(size_t *at)
 	if (record_size - *at < sizeof(head))
 		abort();
 	memcpy(&head, record_data + *at, sizeof(head));
-	if (head.magic != RECORD_MAGIC || head.size > RECORD_DATA_MAX || head.path_size >= RECORD_PATH_MAX ||
-	    head.other_size >= RECORD_PATH_MAX)
+	if (head.magic != RECORD_MAGIC || head.size > RECORD_DATA_MAX ||
+	    head.path_size >= RECORD_PATH_MAX || head.other_size >= RECORD_PATH_MAX)
 		abort();
 	whole = sizeof(head) + head.path_size + head.other_size + (size_t)head.size;
 	if (record_size - *at < whole)
@@ -277,14 +279,16 @@ static void data_apply(struct object *file, const struct record *record, bool ke
 		if (end > file->size)
 			data_resize(file, end);
 		if (kept)
-			memcpy(file->data + record->offset, record_written(record), (size_t)record->size);
+			memcpy(file->data + record->offset, record_written(record),
+			       (size_t)record->size);
 	}
 }
 
 static void sync_object(struct object *object)
 {
 	for (size_t i = 0; i < object->pending.count; i++)
-		names_set(&object->names, object->pending.list[i].name, object->pending.list[i].object);
+		names_set(&object->names, object->pending.list[i].name,
+			  object->pending.list[i].object);
 	for (size_t i = 0; i < object->change_count; i++)
 		data_apply(object, object->changes[i].record, true);
 	object->pending.count = object->change_count = 0;
@@ -292,7 +296,8 @@ static void sync_object(struct object *object)
 
 /* --- the changes, one by one --- */
 
-static void apply_name(const struct record *record, size_t number, const char *path, const char *other)
+static void apply_name(const struct record *record, size_t number, const char *path,
+		       const char *other)
 {
 	struct object *folder = NULL, *from = NULL, *object;
 	char last[NAME_MAX + 1], from_last[NAME_MAX + 1];
@@ -335,7 +340,8 @@ static void apply(const struct record *record, size_t number)
 	case RECORD_CHMOD:
 		object = find(path, &folder, last);
 		assert(object);
-		object->changes = grow(object->changes, (object->change_count + 1) * sizeof(struct change));
+		object->changes =
+			grow(object->changes, (object->change_count + 1) * sizeof(struct change));
 		object->changes[object->change_count++] = (struct change){record, number};
 		break;
 	case RECORD_SYNC:
@@ -478,8 +484,9 @@ static void list(const char *command)
 		record_paths(record, path, other);
 		syncs += record->kind == RECORD_SYNC;
 		if (strcmp(command, "list") == 0)
-			printf("%zu %c %s %s %llu+%llu\n", number + 1, (char)record->kind, path, other,
-			       (unsigned long long)record->offset, (unsigned long long)record->size);
+			printf("%zu %c %s %s %llu+%llu\n", number + 1, (char)record->kind, path,
+			       other, (unsigned long long)record->offset,
+			       (unsigned long long)record->size);
 		else if (strcmp(command, "syncs") == 0 && record->kind == RECORD_SYNC)
 			printf("%zu\n", number + 1);
 	}
@@ -503,7 +510,8 @@ int main(int argc, char **argv)
 
 	if (!building && argc != 4) {
 		(void)fputs("usage: powercut BASE LOG count|syncs|list\n"
-			    "       powercut BASE LOG build OUT N all|strict|random [SEED]\n", stderr);
+			    "       powercut BASE LOG build OUT N all|strict|random [SEED]\n",
+			    stderr);
 		return 2;
 	}
 	open_record(argv[2]);

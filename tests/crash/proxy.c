@@ -1,9 +1,12 @@
 /*
- * proxy ADDRESS PORT TO-ADDRESS TO-PORT: hands on TCP connections, and faults on demand: a line of stdin each,
+ * proxy ADDRESS PORT TO-ADDRESS TO-PORT: hands on TCP connections, and faults on demand: a line of
+ * stdin each,
  *
- *	cut PERCENT	each connection is reset with that chance (srandom of the process's number, unless SEED is set)
+ *	cut PERCENT	each connection is reset with that chance (the seed is the process's
+ *			number, unless SEED is set)
  *	stall MS	nothing is handed on for so long
- *	lose MS		what the far end says is not handed on for so long, what the near end says is
+ *	lose MS		what the far end says is not handed on for so long, what the near
+ *			end says is
  *	refuse MS	new connections are closed at once for so long
  *
  * Says "ready" when it listens, and ends with its stdin.
@@ -60,7 +63,8 @@ static void pair_end(int i)
 	const struct linger hard = {.l_onoff = 1}; /* a reset, as when a machine is gone */
 
 	for (int side = 0; side < 2; side++) {
-		(void)setsockopt(pairs[i]->fd[side], SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)); /* else in order */
+		(void)setsockopt(pairs[i]->fd[side], SOL_SOCKET, SO_LINGER, &hard,
+				 sizeof(hard));  /* else in order */
 		(void)close(pairs[i]->fd[side]); /* its end is wanted */
 	}
 	free(pairs[i]);
@@ -159,7 +163,8 @@ static bool read_commands(void)
 /* One round: waits for anything, then moves all that moves. */
 static bool turn(int listener, const struct sockaddr_in *to)
 {
-	struct pollfd polls[2 + 2 * PAIRS_MAX] = {{.fd = listener, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+	struct pollfd polls[2 + 2 * PAIRS_MAX] = {{.fd = listener, .events = POLLIN},
+						  {.fd = 0, .events = POLLIN}};
 	bool held = now() < stalled;
 	nfds_t count = 2;
 
@@ -201,7 +206,8 @@ int main(int argc, char **argv)
 	to = address(argv[3], argv[4]);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    bind(listener, (const struct sockaddr *)&at, sizeof(at)) != 0 || listen(listener, 128) != 0) {
+	    bind(listener, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(listener, 128) != 0) {
 		perror("proxy");
 		return 1;
 	}

@@ -1,13 +1,14 @@
 /*
- * Records what a program does to files, with the data, for a replay of what a power cut leaves of it (powercut.c). The program is
- * started with this library preloaded:
+ * Records what a program does to files, with the data, for a replay of what a power cut leaves of
+ * it (powercut.c). The program is started with this library preloaded:
  *
  *	RECORD_LOG=FILE		is appended to; several processes may share it
  *	RECORD_BELOW=FOLDER	only what is below it counts
  *
- * Each change is made and written down under one lock, so that the record has the order in which they happened. What is written
- * through a mapping is written down when that is synced or unmapped. What libc does behind these functions (stdio, system calls
- * made by hand) is not seen: the replay of all of it is compared with the real folder, so that this cannot go unnoticed.
+ * Each change is made and written down under one lock, so that the record has the order in which
+ * they happened. What is written through a mapping is written down when that is synced or unmapped.
+ * What libc does behind these functions (stdio, system calls made by hand) is not seen: the replay
+ * of all of it is compared with the real folder, so that this cannot go unnoticed.
  */
 #include "record.h"
 
@@ -58,7 +59,8 @@ __attribute__((constructor)) static void setup(void)
 	below_size = strlen(below);
 	text = getenv("RECORD_LOG");
 	if (text)
-		log_fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		log_fd = (int)syscall(SYS_openat, AT_FDCWD, text,
+				      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	(void)pthread_atfork(NULL, NULL, after_fork);
 }
 
@@ -91,7 +93,10 @@ static bool path_of_fd(int fd, char out[static PATH_MAX])
 	return (size_t)n < sizeof(deleted) || strcmp(out + n - (sizeof(deleted) - 1), deleted) != 0;
 }
 
-/* The path below the folder, without "." and doubled slashes; PATH may be NULL, then it is the descriptor's own. */
+/*
+ * The path below the folder, without "." and doubled slashes; PATH may be NULL, then it is the
+ * descriptor's own.
+ */
 static bool place(int fd, const char *path, char out[static 2 * PATH_MAX])
 {
 	char folder[PATH_MAX], full[2 * PATH_MAX], *to = out;
@@ -129,8 +134,8 @@ static bool place(int fd, const char *path, char out[static 2 * PATH_MAX])
 
 /* --- writing down --- */
 
-static void put(enum record_kind kind, const char *path, const char *other, mode_t mode, off64_t offset,
-		const void *data, size_t size)
+static void put(enum record_kind kind, const char *path, const char *other, mode_t mode,
+		off64_t offset, const void *data, size_t size)
 {
 	struct record record = {.magic = RECORD_MAGIC,
 				.kind = kind,
@@ -302,12 +307,14 @@ static ssize_t write_at(int fd, const void *data, size_t size, off64_t at)
 	ssize_t n;
 
 	if (!place(fd, NULL, where))
-		return at < 0 ? syscall(SYS_write, fd, data, size) : syscall(SYS_pwrite64, fd, data, size, at);
+		return at < 0 ? syscall(SYS_write, fd, data, size)
+			      : syscall(SYS_pwrite64, fd, data, size, at);
 	take_lock();
 	n = at < 0 ? syscall(SYS_write, fd, data, size) : syscall(SYS_pwrite64, fd, data, size, at);
 	/* after the write the position is behind it, with O_APPEND as well */
 	if (n > 0)
-		put(RECORD_WRITE, where, NULL, 0, at < 0 ? lseek64(fd, 0, SEEK_CUR) - n : at, data, (size_t)n);
+		put(RECORD_WRITE, where, NULL, 0, at < 0 ? lseek64(fd, 0, SEEK_CUR) - n : at, data,
+		    (size_t)n);
 	give_lock();
 	return n;
 }
@@ -377,7 +384,8 @@ static void *map(void *at, size_t size, int prot, int flags, int fd, off64_t off
 	take_lock();
 	for (int i = 0; i < MAPPINGS_MAX; i++)
 		if (!mappings[i].size) {
-			mappings[i] = (struct mapping){got, size, offset, fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+			mappings[i] =
+				(struct mapping){got, size, offset, fcntl(fd, F_DUPFD_CLOEXEC, 3)};
 			give_lock();
 			return got;
 		}
@@ -401,7 +409,8 @@ static void put_mapping(const struct mapping *mapping)
 	struct stat64 st;
 	size_t size = mapping->size;
 
-	if (!place(mapping->fd, NULL, where) || fstat64(mapping->fd, &st) != 0 || st.st_size <= mapping->offset)
+	if (!place(mapping->fd, NULL, where) || fstat64(mapping->fd, &st) != 0 ||
+	    st.st_size <= mapping->offset)
 		return;
 	if ((off64_t)size > st.st_size - mapping->offset)
 		size = (size_t)(st.st_size - mapping->offset);
@@ -433,7 +442,8 @@ static int sync_fd(long number, int fd)
 	take_lock();
 	/* what stands in a mapping of the file goes to the disk with it */
 	for (int i = 0; i < MAPPINGS_MAX; i++)
-		if (mappings[i].size && place(mappings[i].fd, NULL, other) && strcmp(other, where) == 0)
+		if (mappings[i].size && place(mappings[i].fd, NULL, other) &&
+		    strcmp(other, where) == 0)
 			put_mapping(mappings + i);
 	rc = (int)syscall(number, fd);
 	if (rc == 0)

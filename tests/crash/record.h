@@ -1,4 +1,7 @@
-/* What record.c writes and powercut.c reads: one of these for each change, then its two paths and its data. */
+/*
+ * What record.c writes and powercut.c reads: one of these for each change, then its two paths and
+ * its data.
+ */
 #ifndef MUSTER_TESTS_RECORD_H
 #define MUSTER_TESTS_RECORD_H
 
@@ -20,7 +23,8 @@ enum record_kind {
 	RECORD_RENAME = 'R',   /* OTHER becomes PATH */
 	RECORD_LINK = 'L',     /* OTHER gets the second name PATH */
 	RECORD_UNLINK = 'U',   /* a file or an empty folder */
-	RECORD_SYNC = 'F',     /* what PATH holds, a file's data or a folder's names, is on the disk */
+	/* what PATH holds, a file's data or a folder's names, is on the disk */
+	RECORD_SYNC = 'F',
 };
 
 struct record {

@@ -1,9 +1,11 @@
 /*
- * verified HOME...: what must hold at every instant, looked at from outside, whether the node runs or not. A line for each home:
+ * verified HOME...: what must hold at every instant, looked at from outside, whether the node runs
+ * or not. A line for each home:
  *
  *	HOME none 0 ACCEPTED		there is no var/node/current
- *	HOME NAME SEQUENCE ACCEPTED	it leads to that revision, which is complete, has the digest of its signed release, and is one of
- *					those that the node accepted, the newest of which has the sequence ACCEPTED
+ *	HOME NAME SEQUENCE ACCEPTED	it leads to that revision, which is complete, has the digest
+ *					of its signed release, and is one of those that the node
+ *					accepted, the newest of which has the sequence ACCEPTED
  *
  * Exit 1, and a line on stderr for each, when one is otherwise.
  */
@@ -41,7 +43,8 @@ static int look(const char *path, const struct home *home, struct err *err)
 	}
 	rc = revision_read(home, name, &state, &revision, err);
 	if (rc == 0)
-		printf("%s %s %llu %llu\n", path, name, (unsigned long long)revision.release.sequence,
+		printf("%s %s %llu %llu\n", path, name,
+		       (unsigned long long)revision.release.sequence,
 		       (unsigned long long)state.chain.sequence);
 	else if (revision_current(home, again, &why) != 0 || strcmp(name, again) != 0)
 		rc = 1;

@@ -1,6 +1,7 @@
 /*
- * Prints a TCP port that nobody uses just now on any local address: tests have no fixed ports. Where there are such it is one that the
- * system gives to nobody who has not asked for it: a test may come to listen on it much later, and again after it has stopped.
+ * Prints a TCP port that nobody uses just now on any local address: tests have no fixed ports.
+ * Where there are such it is one that the system gives to nobody who has not asked for it: a test
+ * may come to listen on it much later, and again after it has stopped.
  */
 #include <netinet/in.h>
 #include <stdbool.h>

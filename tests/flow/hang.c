@@ -1,6 +1,7 @@
 /*
- * Preloaded: the lookup of the host hang.invalid hangs, as a resolver does whose name server does not answer; every other works.
- * And with HANG_RENAME=MILLISECONDS each renameat takes that long before it happens, as on a busy disk.
+ * Preloaded: the lookup of the host hang.invalid hangs, as a resolver does whose name server does
+ * not answer; every other works. And with HANG_RENAME=MILLISECONDS each renameat takes that long
+ * before it happens, as on a busy disk.
  */
 #include <dlfcn.h>
 #include <netdb.h>
@@ -9,9 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef int lookup_fn(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out);
+typedef int lookup_fn(const char *node, const char *service, const struct addrinfo *hints,
+		      struct addrinfo **out);
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **out)
 {
 	lookup_fn *next = (lookup_fn *)dlsym(RTLD_NEXT, "getaddrinfo");
 

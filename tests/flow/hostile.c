@@ -1,10 +1,13 @@
 /*
- * hostile HOME PORT ROLE: an admin that means ill. It has the cluster's identity (HOME/var/admin/cluster.key) and a copy of
- * its releases, accepts nodes over the real channel, and offers them what a line on stdin names (offences.c); it answers
- * `RELEASE SEQUENCE` on stdout. What is good it keeps as its newest. `hostile --list` prints name, step and words of each.
- * `pin HOW ACTION NODE RELEASE SEQUENCE` sends a pin with each head from then on, and `pin` none; `text WORD` sends just that. After
- * `since RELEASE` a node that is behind can fetch, and after `stall` none can on this connection. `lie SEQUENCE` tells of a release that does
- * not exist, and the branch stays as it is. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
+ * hostile HOME PORT ROLE: an admin that means ill. It has the cluster's identity
+ * (HOME/var/admin/cluster.key) and a copy of its releases, accepts nodes over the real channel, and
+ * offers them what a line on stdin names (offences.c); it answers `RELEASE SEQUENCE` on stdout.
+ * What is good it keeps as its newest. `hostile --list` prints name, step and words of each. `pin
+ * HOW ACTION NODE RELEASE SEQUENCE` sends a pin with each head from then on, and `pin` none; `text
+ * WORD` sends just that. After `since RELEASE` a node that is behind can fetch, and after `stall`
+ * none can on this connection. `lie SEQUENCE` tells of a release that does not exist, and the
+ * branch stays as it is. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on
+ * the role's branch of HOME.
  */
 #include "offences.h"
 
@@ -54,7 +57,8 @@ static void tell_head(struct hostile *h)
 	control_add(&message, "release", oid_hex(&h->head, hex));
 	control_add_number(&message, "sequence", h->sequence);
 	control_add(&message, "pin", h->pin.len ? buf_text(&h->pin) : NULL);
-	if (h->push && !oid_is_zero(&h->node_has) && h->pack.len && h->pack.len <= LIMIT_PUSHED_PACK) {
+	if (h->push && !oid_is_zero(&h->node_has) && h->pack.len &&
+	    h->pack.len <= LIMIT_PUSHED_PACK) {
 		control_add(&message, "base", oid_hex(&h->node_has, hex));
 		control_add_number(&message, "pack", h->pack.len);
 		peer_send_control(h->peer, &message);
@@ -67,7 +71,8 @@ static void tell_head(struct hostile *h)
 
 /* --- the channel --- */
 
-static enum peer_hint on_hello(void *arg, const struct hello *hello, uint8_t join_key[static KEY_SIZE])
+static enum peer_hint on_hello(void *arg, const struct hello *hello,
+			       uint8_t join_key[static KEY_SIZE])
 {
 	const struct hostile *h = arg;
 
@@ -225,7 +230,8 @@ static void sign_pin(struct hostile *h, const char *how, struct pin *pin)
 
 static void command_pin(struct hostile *h, char *line)
 {
-	struct pin pin = {.tagger = "muster <admin@127.0.0.1> 1700000000 +0000", .reason = "because I can"};
+	struct pin pin = {.tagger = "muster <admin@127.0.0.1> 1700000000 +0000",
+			  .reason = "because I can"};
 	const char *word[6];
 	size_t count = 0;
 
@@ -237,7 +243,8 @@ static void command_pin(struct hostile *h, char *line)
 	} else if (count == 6) {
 		pin.hold = strcmp(word[2], "hold") == 0;
 		(void)snprintf(pin.node, sizeof(pin.node), "%s", word[3]);
-		if (oid_parse(word[4], &pin.release) != 0 || text_number(word[5], UINT64_MAX, &pin.sequence) != 0)
+		if (oid_parse(word[4], &pin.release) != 0 ||
+		    text_number(word[5], UINT64_MAX, &pin.sequence) != 0)
 			exit(1);
 		sign_pin(h, word[1], &pin);
 	}
@@ -408,7 +415,8 @@ int main(int argc, char **argv)
 	h.input.data = &h;
 	if (peers_listen(h.peers, "127.0.0.1", (uint16_t)port, &err) != 0)
 		return fail(&err);
-	if (uv_pipe_open(&h.input, 0) != 0 || uv_read_start((uv_stream_t *)&h.input, on_alloc, on_input) != 0)
+	if (uv_pipe_open(&h.input, 0) != 0 ||
+	    uv_read_start((uv_stream_t *)&h.input, on_alloc, on_input) != 0)
 		return 1;
 	(void)uv_run(&h.loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&h.loop);

@@ -1,7 +1,8 @@
 /*
- * jsonget PATH <DOCUMENT: prints one value of a JSON document. PATH is `.` and names or indexes: `.nodes.RUNNING`,
- * `.0.name`; `.#` at the end is the number of members. A string is printed as it is, null as `null`, the rest as JSON. Exit
- * 1 when there is no such place, 2 when the document or the usage is wrong.
+ * jsonget PATH <DOCUMENT: prints one value of a JSON document. PATH is `.` and names or indexes:
+ * `.nodes.RUNNING`, `.0.name`; `.#` at the end is the number of members. A string is printed as it
+ * is, null as `null`, the rest as JSON. Exit 1 when there is no such place, 2 when the document or
+ * the usage is wrong.
  */
 #include <jansson.h>
 

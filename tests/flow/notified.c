@@ -1,7 +1,8 @@
 /*
- * notified [-p PATH] COMMAND [ARGUMENT]...: runs the command as a service manager would and prints what it is told by
- * sd_notify(3), a line each, after the nanoseconds since the start. The socket has an abstract name, or is PATH. SIGTERM, SIGINT,
- * SIGHUP go on to the command, whose exit code this has.
+ * notified [-p PATH] COMMAND [ARGUMENT]...: runs the command as a service manager would and prints
+ * what it is told by sd_notify(3), a line each, after the nanoseconds since the start. The socket
+ * has an abstract name, or is PATH. SIGTERM, SIGINT, SIGHUP go on to the command, whose exit code
+ * this has.
  */
 #include <errno.h>
 #include <poll.h>

@@ -32,7 +32,10 @@ static void read_files(struct offences *o, struct fileset *out)
 	must(tree_read(o->repo, &o->good_tree, out, err));
 }
 
-/* The files of the tip with another config.xml: CONFIG, or the same with a comment that makes it differ. */
+/*
+ * The files of the tip with another config.xml: CONFIG, or the same with a comment that makes it
+ * differ.
+ */
 static void change_files(struct offences *o, const char *config, struct fileset *out)
 {
 	struct fileset old = {.count = 0};
@@ -43,8 +46,9 @@ static void change_files(struct offences *o, const char *config, struct fileset 
 		const struct file *file = old.files + i;
 		bool is_config = strcmp(file->path, "config.xml") == 0;
 
-		text = is_config && !config ? text_format("%s<!-- %u -->\n", (char *)file->data, o->count)
-					    : text_copy(is_config ? config : (char *)file->data);
+		text = is_config && !config
+			       ? text_format("%s<!-- %u -->\n", (char *)file->data, o->count)
+			       : text_copy(is_config ? config : (char *)file->data);
 		must(fileset_add(out, file->path, file->mode, text,
 				 is_config ? strlen(text) : file->size, err));
 		free(text);
@@ -58,7 +62,10 @@ static void set_files(struct offences *o, const struct fileset *files, struct re
 	digest_fileset(files, r->digest);
 }
 
-/* A release on ON (its id) after RELEASE, not yet signed and with that one's files; cleared by the caller. */
+/*
+ * A release on ON (its id) after RELEASE, not yet signed and with that one's files; cleared by the
+ * caller.
+ */
 static struct release bare(struct offences *o, const struct oid *on, const struct release *release)
 {
 	struct release r = *release;
@@ -112,8 +119,8 @@ static char *raw_of(struct release *r, const uint8_t seed[static KEY_SIZE])
 }
 
 /* Signs, writes and clears R; OUT and SEQUENCE are its. */
-static void put(struct offences *o, struct release *r, const uint8_t seed[static KEY_SIZE], struct oid *out,
-		uint64_t *sequence)
+static void put(struct offences *o, struct release *r, const uint8_t seed[static KEY_SIZE],
+		struct oid *out, uint64_t *sequence)
 {
 	char *raw = raw_of(r, seed);
 
@@ -179,7 +186,8 @@ static void pieces_clear(struct pieces *p)
 }
 
 /* The signature of PAYLOAD as git writes its header. */
-static char *signature_of(const uint8_t seed[static KEY_SIZE], const char *name_space, const char *payload)
+static char *signature_of(const uint8_t seed[static KEY_SIZE], const char *name_space,
+			  const char *payload)
 {
 	struct buf armour, out;
 	char *text;
@@ -279,8 +287,9 @@ static void make_moved(struct offences *o, struct oid *out, uint64_t *sequence)
 	struct pieces p = cut(good_raw(o, sequence));
 	char *author = strstr(p.headers, "author ");
 
-	put_text(o, text_format("%.*s%s%s%s", (int)(author - p.headers), p.headers, p.signature, author,
-				p.body),
+	put_text(o,
+		 text_format("%.*s%s%s%s", (int)(author - p.headers), p.headers, p.signature,
+			     author, p.body),
 		 out);
 	pieces_clear(&p);
 }
@@ -529,7 +538,8 @@ static void change_body(struct offences *o, const char *what, const char *with, 
 
 static void make_trailer_twice(struct offences *o, struct oid *out, uint64_t *sequence)
 {
-	char *role = text_format("Muster-Role: %s\n", o->role), *twice = text_format("%s%s", role, role);
+	char *role = text_format("Muster-Role: %s\n", o->role),
+	     *twice = text_format("%s%s", role, role);
 
 	change_body(o, role, twice, out, sequence);
 	free(role);
@@ -552,7 +562,8 @@ static void make_smuggled(struct offences *o, struct oid *out, uint64_t *sequenc
 }
 
 /* A tree with one entry more, made by hand; the digest is that of the files that are fine. */
-static void entry_more(struct offences *o, const char *mode, const char *name, struct oid *out, uint64_t *sequence)
+static void entry_more(struct offences *o, const char *mode, const char *name, struct oid *out,
+		       uint64_t *sequence)
 {
 	struct release r = bare(o, &o->tip, &o->release);
 	struct fileset files = {.count = 0};
@@ -718,12 +729,16 @@ static char *config_of(const struct fileset *files)
 	return text_copy((char *)fileset_find(files, "config.xml")->data);
 }
 
-/* A release whose config.xml is CONFIG with NEW (LEN bytes) in the place of the keystore's sealed text. */
+/*
+ * A release whose config.xml is CONFIG with NEW (LEN bytes) in the place of the keystore's sealed
+ * text.
+ */
 static void with_keystore(struct offences *o, const char *config, const char *new, size_t len,
 			  struct oid *out, uint64_t *sequence)
 {
 	const char *at = strstr(config, "<keystore>muster:1:") + strlen("<keystore>");
-	char *text = text_format("%.*s%.*s%s", (int)(at - config), config, (int)len, new, strchr(at, '<'));
+	char *text = text_format("%.*s%.*s%s", (int)(at - config), config, (int)len, new,
+				 strchr(at, '<'));
 
 	with_files(o, text, NULL, out, sequence);
 	free(text);
@@ -742,9 +757,10 @@ static char *good_config(struct offences *o)
 
 static void make_sealed_moved(struct offences *o, struct oid *out, uint64_t *sequence)
 {
-	char *config = good_config(o), *at = strstr(config, "muster:1:"), *end = strstr(config, "</config>");
-	char *text = text_format("%.*s<password>%.*s</password></config>", (int)(end - config), config,
-				 (int)strcspn(at, "<"), at);
+	char *config = good_config(o), *at = strstr(config, "muster:1:"),
+	     *end = strstr(config, "</config>");
+	char *text = text_format("%.*s<password>%.*s</password></config>", (int)(end - config),
+				 config, (int)strcspn(at, "<"), at);
 
 	with_files(o, text, NULL, out, sequence);
 	free(text);
@@ -772,8 +788,9 @@ static void make_sealed_role(struct offences *o, struct oid *out, uint64_t *sequ
 
 static void make_sealed_key(struct offences *o, struct oid *out, uint64_t *sequence)
 {
-	static const char text[] = "muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-"
-				   "LQTwxLuCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD";
+	static const char text[] =
+		"muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-"
+		"LQTwxLuCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD";
 	char *config = good_config(o);
 
 	with_keystore(o, config, text, strlen(text), out, sequence);
@@ -896,7 +913,8 @@ const struct offence offence_list[] = {
 	{"laughs", "check", "config.xml:1", make_laughs},
 	{"sealed-moved", "check", "/password: does not open with key", make_sealed_moved},
 	{"sealed-role", "check", "/keystore: sealed with key", make_sealed_role},
-	{"sealed-key", "check", "/keystore: sealed with key 246c084b, which is not in", make_sealed_key},
+	{"sealed-key", "check", "/keystore: sealed with key 246c084b, which is not in",
+	 make_sealed_key},
 	{"sealed-flipped", "check", "/keystore: does not open with key", make_sealed_flipped},
 	{"sealed-cut", "check", "/keystore: a damaged sealed value", make_sealed_cut},
 	{"plain-secret", "check", "/keystore: a secret in the clear", make_plain_secret},
@@ -922,7 +940,8 @@ static void read_tip(struct offences *o, struct repo *base)
 	buf_clear(&raw);
 }
 
-void offences_open(struct offences *o, const char *base, const char *role, const struct identity *identity)
+void offences_open(struct offences *o, const char *base, const char *role,
+		   const struct identity *identity)
 {
 	char *ref = text_format("refs/heads/%s", role);
 	struct repo *repo;
@@ -981,8 +1000,8 @@ static int copy_object(const git_oid *id, void *arg)
 	int rc = git_odb_read(&object, odbs[0], id);
 
 	if (rc == 0) {
-		rc = git_odb_write(&same, odbs[1], git_odb_object_data(object), git_odb_object_size(object),
-				   git_odb_object_type(object));
+		rc = git_odb_write(&same, odbs[1], git_odb_object_data(object),
+				   git_odb_object_size(object), git_odb_object_type(object));
 		git_odb_object_free(object);
 	}
 	return rc;
@@ -1033,7 +1052,8 @@ void offences_pack(struct offences *o, struct buf *out)
 	git_odb *own = own_objects(o);
 	git_packbuilder *pack;
 
-	if (git_packbuilder_new(&pack, repo_git2(o->repo)) != 0 || git_odb_foreach(own, insert_object, pack) != 0 ||
+	if (git_packbuilder_new(&pack, repo_git2(o->repo)) != 0 ||
+	    git_odb_foreach(own, insert_object, pack) != 0 ||
 	    git_packbuilder_foreach(pack, put_bytes, out) != 0) {
 		(void)fprintf(stderr, "hostile: pack: %s\n", git_error_last()->message);
 		exit(1);
@@ -1052,8 +1072,10 @@ void offences_pack_since(struct offences *o, const struct oid *old, struct buf *
 	must(repo_open(o->base, &base, err));
 	buf_reset(out);
 	if (git_revwalk_new(&walk, repo_git2(base)) != 0 || git_revwalk_push(walk, &to) != 0 ||
-	    git_revwalk_hide(walk, &from) != 0 || git_packbuilder_new(&pack, repo_git2(base)) != 0 ||
-	    git_packbuilder_insert_walk(pack, walk) != 0 || git_packbuilder_foreach(pack, put_bytes, out) != 0)
+	    git_revwalk_hide(walk, &from) != 0 ||
+	    git_packbuilder_new(&pack, repo_git2(base)) != 0 ||
+	    git_packbuilder_insert_walk(pack, walk) != 0 ||
+	    git_packbuilder_foreach(pack, put_bytes, out) != 0)
 		exit(1);
 	git_packbuilder_free(pack);
 	git_revwalk_free(walk);

@@ -1,6 +1,7 @@
 /*
- * Releases as a hostile admin makes them, who has the cluster's private identity and every tool: one by name of the offence.
- * What is made goes into a scratch repository beside the releases that the node has, so that its own objects are the pack.
+ * Releases as a hostile admin makes them, who has the cluster's private identity and every tool:
+ * one by name of the offence. What is made goes into a scratch repository beside the releases that
+ * the node has, so that its own objects are the pack.
  */
 #ifndef MUSTER_TESTS_OFFENCES_H
 #define MUSTER_TESTS_OFFENCES_H
@@ -34,7 +35,8 @@ struct offence {
 extern const struct offence offence_list[]; /* a NULL name ends it; a NULL step: it is good */
 
 /* Begins on the role's branch of the repository at BASE, as IDENTITY. */
-void offences_open(struct offences *o, const char *base, const char *role, const struct identity *identity);
+void offences_open(struct offences *o, const char *base, const char *role,
+		   const struct identity *identity);
 /* Makes one in a fresh scratch repository; -1 when there is none of that name. */
 int offences_make(struct offences *o, const char *name, struct oid *out, uint64_t *sequence);
 /* The last one passes verify, and is the tip from now on; GOOD: it passes all else too. */

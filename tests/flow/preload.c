@@ -1,5 +1,6 @@
 /*
- * A machine that misbehaves, for a program started with this library preloaded (glibc's LD_PRELOAD):
+ * A machine that misbehaves, for a program started with this library preloaded (glibc's
+ * LD_PRELOAD):
  *
  *	PRELOAD_CLOCK=FILE	the wall clock is off by the seconds that are in it, at any moment
  *	PRELOAD_NO_WATCH=FILE	while it is there, inotify has no watches left

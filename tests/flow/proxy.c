@@ -1,9 +1,11 @@
 /*
- * proxy PORT TARGET-PORT [CAPTURE]: what is between a node and its admin, on loopback. It forwards TCP and does what a line on stdin
- * says, then answers `ok`; ends with its input. CAPTURE gets every byte that comes in, from either side.
+ * proxy PORT TARGET-PORT [CAPTURE]: what is between a node and its admin, on loopback. It forwards
+ * TCP and does what a line on stdin says, then answers `ok`; ends with its input. CAPTURE gets
+ * every byte that comes in, from either side.
  *
  *	pass		forward both ways (as at the start)
- *	block up	nothing more from those who dial: to the target; `block down`: to them; `block`: neither
+ *	block up	nothing more from those who dial to the target; `block down`: to them;
+ *			`block`: neither
  *	after N		forward N bytes more to those who dial, then `block`
  *	cut		end all connections, as a machine does that knows nothing of them
  *	count		answers how many bytes came to the target's side and from it: `UP DOWN`
@@ -25,7 +27,10 @@
 enum { PAIRS_MAX = 200, CHUNK = 1 << 14 };
 enum direction { UP, DOWN, DIRECTIONS };
 
-/* What was read of one end and is not yet written to the other; ends[UP] is that of the one who dialled. */
+/*
+ * What was read of one end and is not yet written to the other; ends[UP] is that of the one who
+ * dialled.
+ */
 struct flow {
 	char bytes[CHUNK];
 	size_t used;
@@ -66,7 +71,8 @@ static void drop(struct pair *pair, bool reset)
 
 	for (int i = 0; i < DIRECTIONS; i++) {
 		if (reset)
-			(void)setsockopt(pair->ends[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)); /* a close then */
+			(void)setsockopt(pair->ends[i], SOL_SOCKET, SO_LINGER, &at_once,
+					 sizeof(at_once)); /* a close then */
 		(void)close(pair->ends[i]); /* nothing is asked of it */
 		pair->ends[i] = -1;
 	}
@@ -84,7 +90,8 @@ static void take(int listening)
 	while (pair < pairs + PAIRS_MAX && pair->ends[UP] >= 0)
 		pair++;
 	end = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (pair == pairs + PAIRS_MAX || end < 0 || connect(end, (struct sockaddr *)&to, sizeof(to)) != 0) {
+	if (pair == pairs + PAIRS_MAX || end < 0 ||
+	    connect(end, (struct sockaddr *)&to, sizeof(to)) != 0) {
 		(void)close(from); /* as where nobody listens */
 		if (end >= 0)
 			(void)close(end); /* ditto */
@@ -95,7 +102,8 @@ static void take(int listening)
 	pair->ends[UP] = from;
 	pair->ends[DOWN] = end;
 	for (int i = 0; i < DIRECTIONS; i++)
-		(void)setsockopt(pair->ends[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* slower without */
+		(void)setsockopt(pair->ends[i], IPPROTO_TCP, TCP_NODELAY, &(int){1},
+				 sizeof(int)); /* slower without */
 }
 
 /* Reads the end that DIRECTION comes from; false when the pair is broken. */
@@ -109,7 +117,8 @@ static bool fill(struct pair *pair, enum direction direction)
 	if (n == 0)
 		flow->ended = true;
 	if (capture && n > 0)
-		must(fwrite(flow->bytes + flow->used, 1, (size_t)n, capture) == (size_t)n, "capture");
+		must(fwrite(flow->bytes + flow->used, 1, (size_t)n, capture) == (size_t)n,
+		     "capture");
 	flow->used += (size_t)n;
 	counts[direction] += (size_t)n;
 	return true;
@@ -182,9 +191,11 @@ static void turn(struct pollfd *fds, int listening)
 
 			if (pair->ends[UP] >= 0 && !blocked[i] && !in->ended && in->used < CHUNK)
 				events |= POLLIN;
-			if (pair->ends[UP] >= 0 && !blocked[!i] && (out->used > 0 || (out->ended && !out->told)))
+			if (pair->ends[UP] >= 0 && !blocked[!i] &&
+			    (out->used > 0 || (out->ended && !out->told)))
 				events |= POLLOUT;
-			fds[count++] = (struct pollfd){.fd = events ? pair->ends[i] : -1, .events = events};
+			fds[count++] = (struct pollfd){.fd = events ? pair->ends[i] : -1,
+						       .events = events};
 		}
 	}
 	must(poll(fds, count, -1) > 0 || errno == EINTR, "poll");
@@ -199,7 +210,8 @@ static void forward(const struct pollfd *fds)
 			short events = fds[2 + DIRECTIONS * n + (size_t)i].revents;
 			bool good = true;
 
-			if ((events & (POLLIN | POLLHUP | POLLERR)) && !blocked[i] && !pair->flows[i].ended)
+			if ((events & (POLLIN | POLLHUP | POLLERR)) && !blocked[i] &&
+			    !pair->flows[i].ended)
 				good = fill(pair, i);
 			if (good && (events & POLLOUT) && !blocked[!i])
 				good = drain(pair, !i);
@@ -226,8 +238,11 @@ int main(int argc, char **argv)
 		must((capture = fopen(argv[3], "we")) != NULL, argv[3]);
 	(void)signal(SIGPIPE, SIG_IGN); /* a valid number */
 	(void)setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees what is left */
-	must(setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0, "socket");
-	must(bind(listening, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(listening, 128) == 0, "listen");
+	must(setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0,
+	     "socket");
+	must(bind(listening, (struct sockaddr *)&at, sizeof(at)) == 0 &&
+		     listen(listening, 128) == 0,
+	     "listen");
 	for (;;) {
 		turn(fds, listening);
 		if (fds[0].revents && !fgets(line, sizeof(line), stdin))

@@ -1,7 +1,8 @@
 /*
- * rogue WHAT PORT [ARGUMENT...]: a node that means ill, at the real admin on loopback. The keystore is in ROGUE_KEYSTORE; its
- * own key is a fresh one, or that of the file ROGUE_NODE_KEY.
- * Exit 0 when the admin did what it must; else what happened is on stderr, exit 1. See the table at the end for WHAT.
+ * rogue WHAT PORT [ARGUMENT...]: a node that means ill, at the real admin on loopback. The keystore
+ * is in ROGUE_KEYSTORE; its own key is a fresh one, or that of the file ROGUE_NODE_KEY. Exit 0 when
+ * the admin did what it must; else what happened is on stderr, exit 1. See the table at the end for
+ * WHAT.
  */
 #include "../unit/wire_client.h"
 
@@ -110,7 +111,8 @@ static int refused(char **args)
 
 	if (join(&c, args[0], args[1]) != 0 || !client_hear(&c, &message))
 		return complain("nothing came");
-	rc = strcmp(message.word, "refused") == 0 && strcmp(control_get(&message, "code"), args[2]) == 0 &&
+	rc = strcmp(message.word, "refused") == 0 &&
+			     strcmp(control_get(&message, "code"), args[2]) == 0 &&
 			     client_closed(&c)
 		     ? 0
 		     : complain("it was not refused as it should");
@@ -128,7 +130,8 @@ static int foreign(char **args)
 	char tip[OID_HEX_SIZE] = "";
 	int rc;
 
-	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") ||
+	    !client_hears(&c, "head"))
 		return complain("it does not register");
 	client_say(&c, "fetch", NULL);
 	if (!client_git_ends(&c, "0000") || c.lanes[LANE_GIT].len < 4 + OID_HEX)
@@ -168,7 +171,9 @@ static int garbage(char **args)
 
 		crypto_random(bytes, sizeof(bytes));
 		if (left % 3 == 0)
-			hello_format(&(struct hello){.version = HELLO_VERSION, .epoch = keystore->epoch}, bytes);
+			hello_format(
+				&(struct hello){.version = HELLO_VERSION, .epoch = keystore->epoch},
+				bytes);
 		dial(&c);
 		client_send(&c, bytes, sizeof(bytes));
 		rc = closed_with(&c, 0);
@@ -185,7 +190,8 @@ static int bent(char **args)
 	struct buf out;
 	int rc;
 
-	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") ||
+	    !client_hears(&c, "head"))
 		return complain("it does not register");
 	buf_init(&out, 4096);
 	client_seal(&c, LANE_CONTROL, "0008ping0000", 12, &out);
@@ -204,7 +210,8 @@ static int deaf(char **args)
 	struct client c;
 	ssize_t n = 1;
 
-	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") || !client_hears(&c, "head"))
+	if (join(&c, args[0], args[1]) != 0 || !client_hears(&c, "registered") ||
+	    !client_hears(&c, "head"))
 		return complain("it does not register");
 	for (uint64_t end = loop_now() + 6 * WIRE_DEADLINE; n > 0 && loop_now() < end;) {
 		buf_init(&out, 1 << 20);
@@ -218,7 +225,10 @@ static int deaf(char **args)
 	return n > 0 ? complain("it may ask for ever") : 0;
 }
 
-/* COUNT: half-open handshakes, some with all but a byte, held until stdin closes; "ready" is said when they are there. */
+/*
+ * COUNT: half-open handshakes, some with all but a byte, held until stdin closes; "ready" is said
+ * when they are there.
+ */
 static int half_open(char **args)
 {
 	int count = atoi(args[0]);
@@ -241,7 +251,10 @@ static int half_open(char **args)
 	return 0;
 }
 
-/* COUNT ROLE: good nodes, for once, that do nothing, until stdin closes; "ready" is said when they are registered. */
+/*
+ * COUNT ROLE: good nodes, for once, that do nothing, until stdin closes; "ready" is said when they
+ * are registered.
+ */
 static int idle(char **args)
 {
 	int count = atoi(args[0]);
@@ -290,18 +303,20 @@ static void print_heads(struct client *c)
 
 	client_open_records(c);
 	while (control_take(&c->lanes[LANE_CONTROL], &message, &err) == 1) {
-		const char *sequence = control_get(&message, "sequence"), *pin = control_get(&message, "pin");
+		const char *sequence = control_get(&message, "sequence"),
+			   *pin = control_get(&message, "pin");
 
 		if (strcmp(message.word, "head") == 0)
-			(void)printf("head %s %s\n", sequence ? sequence : "-", pin ? pin : "-"); /* flushed below */
+			(void)printf("head %s %s\n", sequence ? sequence : "-",
+				     pin ? pin : "-"); /* flushed below */
 		control_clear(&message);
 	}
 	(void)fflush(stdout); /* a test that reads it would miss it */
 }
 
 /*
- * NAME ROLE: prints each head it hears, `head SEQUENCE PIN` with - for what is not there, and says of itself what comes on stdin,
- * a status for each line; until stdin closes.
+ * NAME ROLE: prints each head it hears, `head SEQUENCE PIN` with - for what is not there, and says
+ * of itself what comes on stdin, a status for each line; until stdin closes.
  */
 static int listening(char **args)
 {
@@ -312,7 +327,8 @@ static int listening(char **args)
 	if (join(&c, args[0], args[1]) != 0)
 		return complain("it does not register");
 	while (!c.ended) {
-		struct pollfd from[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = c.fd, .events = POLLIN}};
+		struct pollfd from[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+					{.fd = c.fd, .events = POLLIN}};
 
 		print_heads(&c);
 		if (poll(from, 2, 20000) == 0)
@@ -369,7 +385,10 @@ static int kept_out(char **args)
 	return rc;
 }
 
-/* NAME ROLE: says "waits" when it does, and ends well when it then is approved on the same connection and can fetch. */
+/*
+ * NAME ROLE: says "waits" when it does, and ends well when it then is approved on the same
+ * connection and can fetch.
+ */
 static int waiting(char **args)
 {
 	struct client c;
@@ -382,24 +401,31 @@ static int waiting(char **args)
 	if (!hears_approved(&c, "yes") || !client_hears(&c, "head"))
 		return complain("it is not approved, or gets no head");
 	client_say(&c, "fetch", NULL);
-	rc = client_git_ends(&c, "0000") && c.lanes[LANE_GIT].len > OID_HEX ? 0 : complain("no advertisement");
+	rc = client_git_ends(&c, "0000") && c.lanes[LANE_GIT].len > OID_HEX
+		     ? 0
+		     : complain("no advertisement");
 	client_clear(&c);
 	return rc;
 }
 
-/* NAME ROLE: joins like a good node, and hears of a release if WORD is head, of none if it is none. */
+/*
+ * NAME ROLE: joins like a good node, and hears of a release if WORD is head, of none if it is none.
+ */
 static int welcome(char **args)
 {
 	struct control_message message;
 	struct client c;
 	bool head;
 
-	if (join(&c, args[0], args[1]) != 0 || !hears_approved(&c, "yes") || !client_hear(&c, &message))
+	if (join(&c, args[0], args[1]) != 0 || !hears_approved(&c, "yes") ||
+	    !client_hear(&c, &message))
 		return complain("it is not let in");
 	head = control_get(&message, "release");
 	control_clear(&message);
 	client_clear(&c);
-	return head == (strcmp(args[2], "head") == 0) ? 0 : complain("another head than it should have");
+	return head == (strcmp(args[2], "head") == 0)
+		       ? 0
+		       : complain("another head than it should have");
 }
 
 static const struct {

@@ -1,6 +1,7 @@
 /*
- * servepack REPO REF: the serving engine on stdin and stdout, for stock git as the client (the transport ext:: and
- * `git fetch-pack`). As the admin does it, but for one client and without a loop.
+ * servepack REPO REF: the serving engine on stdin and stdout, for stock git as the client (the
+ * transport ext:: and `git fetch-pack`). As the admin does it, but for one client and without a
+ * loop.
  */
 #include "channel/uploadpack.h"
 #include "core/limits.h"
@@ -53,7 +54,8 @@ static int put(struct buf *out)
 	return 0;
 }
 
-static int send_pack(struct serving *serving, struct uploadpack *up, struct buf *out, struct err *err)
+static int send_pack(struct serving *serving, struct uploadpack *up, struct buf *out,
+		     struct err *err)
 {
 	struct buf pack;
 	int rc;

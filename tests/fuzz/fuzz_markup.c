@@ -38,15 +38,18 @@ static size_t check_element(struct checking *c, const xmlNode *node, size_t from
 
 	assert(c->number < c->spans.count);
 	span = c->spans.items[c->number++];
-	assert(from <= span.start && span.start < span.open_end && span.open_end <= span.close_start);
+	assert(from <= span.start && span.start < span.open_end &&
+	       span.open_end <= span.close_start);
 	assert(span.close_start <= span.end && span.end <= to);
-	assert(text[span.start] == '<' && text[span.open_end - 1] == '>' && text[span.end - 1] == '>');
+	assert(text[span.start] == '<' && text[span.open_end - 1] == '>' &&
+	       text[span.end - 1] == '>');
 	assert(is_name(text + span.start + 1, span.name_len, node));
 	assert(span.closed == (text[span.open_end - 2] == '/'));
 	if (span.closed)
 		assert(span.end == span.open_end && !node->children);
 	else
-		assert(text[span.close_start + 1] == '/' && is_name(text + span.close_start + 2, span.name_len, node));
+		assert(text[span.close_start + 1] == '/' &&
+		       is_name(text + span.close_start + 2, span.name_len, node));
 	at = span.open_end;
 	for (const xmlNode *child = xml_first(node); child; child = xml_next(child))
 		at = check_element(c, child, at, span.close_start);
@@ -89,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)check_element(&c, xml_root(doc), 0, size);
 		assert(c.number == c.spans.count);
 		for (size_t i = 0; i < c.spans.count; i++) {
-			size_t start = c.spans.items[i].start, indent = markup_indent(c.text, start);
+			size_t start = c.spans.items[i].start,
+			       indent = markup_indent(c.text, start);
 
 			assert(indent == SIZE_MAX || indent <= start);
 		}

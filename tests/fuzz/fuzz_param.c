@@ -27,10 +27,12 @@ static bool read_table(const char *text, size_t len, struct param_table *table)
 	struct err err = {.code = ERR_NONE}, other = {.code = ERR_NONE};
 	int rc = param_table_parse(table, "params", text, len, &err);
 
-	assert(param_table_parse(&again, "params", text, len, &other) == rc && again.count == table->count);
+	assert(param_table_parse(&again, "params", text, len, &other) == rc &&
+	       again.count == table->count);
 	assert(rc == 0 || (err.code == ERR_REFUSED && text_starts(err.text, "params:") &&
 			   strcmp(err.text, other.text) == 0));
-	assert(!param_table_find(table, "MUSTER_HOME") && !param_table_find(table, "CONFIG_ENCRYPTION_KEY"));
+	assert(!param_table_find(table, "MUSTER_HOME") &&
+	       !param_table_find(table, "CONFIG_ENCRYPTION_KEY"));
 	param_table_clear(&again);
 	return rc == 0;
 }
@@ -78,7 +80,8 @@ static void fill(const struct document *doc, const struct param_table *table)
 
 	params_list(doc, model, &params);
 	for (size_t i = 0; i < params.count; i++)
-		assert(*params.items[i].name && params.items[i].line > 0 && params.items[i].path[0] == '/');
+		assert(*params.items[i].name && params.items[i].line > 0 &&
+		       params.items[i].path[0] == '/');
 	filled = params_fill(copy, model, table, &missing) == 0;
 	assert(filled == (missing.count == 0));
 	if (well && !all_known(&params, table))

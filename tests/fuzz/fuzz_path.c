@@ -8,7 +8,8 @@
 #include "config/path.h"
 #include "config/query.h"
 
-enum { ELEMENTS_MAX = 200, KEY_MAX = 150 }; /* of those that are compared; of a key that a message does not cut */
+/* of those that are compared; of a key that a message does not cut */
+enum { ELEMENTS_MAX = 200, KEY_MAX = 150 };
 
 static struct model *model;
 
@@ -109,7 +110,10 @@ static enum xml_kind kind_of(const xmlNode *node)
 	return xml_kind(node, &props, &key);
 }
 
-/* In a merged configuration only items of a leaf-list have the same canonical path: what a sealed value's place rests on. */
+/*
+ * In a merged configuration only items of a leaf-list have the same canonical path: what a sealed
+ * value's place rests on.
+ */
 static void check_canonical(const struct elements *all)
 {
 	char *paths[ELEMENTS_MAX];
@@ -122,7 +126,8 @@ static void check_canonical(const struct elements *all)
 		paths[i] = (char *)buf_steal(&path, NULL);
 		for (size_t k = 0; k < i; k++)
 			assert(strcmp(paths[i], paths[k]) != 0 ||
-			       (kind_of(all->items[i]) == XML_ITEM && kind_of(all->items[k]) == XML_ITEM));
+			       (kind_of(all->items[i]) == XML_ITEM &&
+				kind_of(all->items[k]) == XML_ITEM));
 	}
 	for (size_t i = 0; i < all->count; i++)
 		free(paths[i]);

@@ -73,7 +73,8 @@ static void check_message(struct registry *registry, const struct control_messag
 	check_kept(node);
 	assert(registry_register(registry, other, &join, message, &second, &err) == -1);
 	registry_connected(registry, node, false);
-	assert(registry_register(registry, other, &join, message, &second, &err) == 0 && second == node);
+	assert(registry_register(registry, other, &join, message, &second, &err) == 0 &&
+	       second == node);
 }
 
 static void check_messages(const uint8_t *data, size_t size)
@@ -85,8 +86,13 @@ static void check_messages(const uint8_t *data, size_t size)
 	struct err err;
 
 	/* closing: no timer is started, nothing is written */
-	*registry = (struct registry){
-		.loop = loop, .var = -1, .folder = -1, .fresh = -1, .max = LIMIT_NODES, .changed = on_changed, .closing = true};
+	*registry = (struct registry){.loop = loop,
+				      .var = -1,
+				      .folder = -1,
+				      .fresh = -1,
+				      .max = LIMIT_NODES,
+				      .changed = on_changed,
+				      .closing = true};
 	buf_init(&in, size + 1);
 	buf_put(&in, data, size);
 	while (control_take(&in, &message, &err) == 1) {

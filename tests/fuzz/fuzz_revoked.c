@@ -1,4 +1,6 @@
-/* The list of revoked keys: what is read is written as it was understood, and a key is in it once. */
+/*
+ * The list of revoked keys: what is read is written as it was understood, and a key is in it once.
+ */
 #include "fuzz.h"
 
 #include "admin/revoked.h"
@@ -16,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&text, 4 << 20);
 	buf_init(&again, 4 << 20);
 	revoked_format(&revoked, &text);
-	assert(revoked_parse(text.data, text.len, &second, &err) == 0 && second.count == revoked.count);
+	assert(revoked_parse(text.data, text.len, &second, &err) == 0 &&
+	       second.count == revoked.count);
 	revoked_format(&second, &again);
 	assert(fuzz_same(&again, text.data, text.len));
 	for (size_t i = 0; i < revoked.count; i++) {

@@ -1,6 +1,6 @@
 /*
- * Sealing a file as bytes: what comes out has nothing in the clear, is not changed by a second pass,
- * and opened again it is the same configuration.
+ * Sealing a file as bytes: what comes out has nothing in the clear, is not changed by a second
+ * pass, and opened again it is the same configuration.
  */
 #include "fuzz.h"
 
@@ -12,7 +12,8 @@ static struct sealer sealer;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char secret[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+	static const char secret[] =
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 	struct err err;
 
 	(void)argc;
@@ -51,7 +52,8 @@ static void check_sealed(const void *data, size_t size, const struct buf *sealed
 	assert(changed || fuzz_same(sealed, data, size));
 	assert(seal_scan("f.xml", buf_text(sealed), sealed->len, model, &findings) == 0);
 	buf_init(&again, 64u << 20);
-	assert(seal_file("f.xml", buf_text(sealed), sealed->len, &how, &again, &more, &findings, &err) == 0);
+	assert(seal_file("f.xml", buf_text(sealed), sealed->len, &how, &again, &more, &findings,
+			 &err) == 0);
 	assert(!more && fuzz_same(&again, sealed->data, sealed->len));
 	if (opened(data, size, &before)) {
 		assert(opened(buf_text(sealed), sealed->len, &after));

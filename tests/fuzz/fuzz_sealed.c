@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (seal_open(&key, "config", "/p", text, &plain, &err) == 0) {
 		must_seal(plain.data, plain.len, &again);
 		/* the id is not authenticated: it only says which key to try */
-		assert(again.len == strlen(text) && memcmp(again.data + 17, text + 17, again.len - 17) == 0);
+		assert(again.len == strlen(text) &&
+		       memcmp(again.data + 17, text + 17, again.len - 17) == 0);
 	}
 	seal_wipe(&plain);
 	buf_reset(&again);

@@ -121,7 +121,9 @@ static size_t feed(struct client *client, int fd, const uint8_t *data, size_t si
 		}
 	}
 	do {
-		/* an answer that is read makes room for the next request, which may be a later one */
+		/*
+		 * an answer that is read makes room for the next request, which may be a later one
+		 */
 		if (asked->count > 0) {
 			asked->count = 0;
 			answer(asked->later[0]);

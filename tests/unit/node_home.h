@@ -1,4 +1,7 @@
-/* For the tests of core/ and of the node: a home of its own below a temporary folder, and files in it. */
+/*
+ * For the tests of core/ and of the node: a home of its own below a temporary folder, and files in
+ * it.
+ */
 #ifndef MUSTER_TESTS_NODE_HOME_H
 #define MUSTER_TESTS_NODE_HOME_H
 

@@ -1,6 +1,6 @@
 /*
- * For the tests of peers: a loop with a group that accepts and one that dials over loopback, a clock that a test moves,
- * and what was called.
+ * For the tests of peers: a loop with a group that accepts and one that dials over loopback, a
+ * clock that a test moves, and what was called.
  */
 #ifndef MUSTER_TESTS_PEER_FIXTURE_H
 #define MUSTER_TESTS_PEER_FIXTURE_H

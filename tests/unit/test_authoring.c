@@ -12,7 +12,7 @@
 
 #define FILE_OF(inner)                                                                             \
 	"<config xmlns=\"http://tail-f.com/ns/config/1.0\">\n"                                     \
-	"  <facilities xmlns=\"https://curity.se/ns/conf/base\">\n" inner                           \
+	"  <facilities xmlns=\"https://curity.se/ns/conf/base\">\n" inner                          \
 	"  </facilities>\n</config>\n"
 #define WITH(id, password)                                                                         \
 	FILE_OF("    <thing><id>" id "</id><password>" password "</password></thing>\n")
@@ -109,7 +109,8 @@ static void test_filter_refuses(void **unused)
 	static const struct {
 		const char *text, *want;
 	} rows[] = {
-		{FILE_OF("<x>-----BEGIN PRIVATE KEY-----\n" SECRET "</x>"), "extra.xml:3: /facilities/x: a private key"},
+		{FILE_OF("<x>-----BEGIN PRIVATE KEY-----\n" SECRET "</x>"),
+		 "extra.xml:3: /facilities/x: a private key"},
 		{FILE_OF("<!-- <password>" SECRET "</password> -->"), "in a comment"},
 		{WITH("a", "#{A|" SECRET "}"), "only a whole #{NAME}"},
 		{"<config><password>" SECRET "</password>", "not well-formed"},
@@ -163,7 +164,8 @@ static void test_past_filter(void **unused)
 	put(f, "extra.xml", WITH("a", SECRET));
 	assert_int_equal(git(f, out, "git -c filter.muster.clean=cat add -A"), 0);
 	assert_int_equal(git(f, out, "git commit -q -m x"), 1); /* pre-commit */
-	assert_non_null(strstr(out, "extra.xml:3: /facilities/thing[a]/password: a secret in the clear"));
+	assert_non_null(
+		strstr(out, "extra.xml:3: /facilities/thing[a]/password: a secret in the clear"));
 	assert_int_equal(git(f, out, "git commit -q -n -m x"), 0);
 	must_refuse(f, "load", "extra.xml:3: /facilities/thing[a]/password: a secret in the clear");
 	assert_int_equal(git(f, out, "git rev-parse HEAD:extra.xml"), 0);
@@ -189,7 +191,8 @@ static void test_ref_update(void **unused)
 	const char *const argv[] = {
 		"sh", "-c",
 		"b=$(printf %s \"$0\" | git hash-object -w --stdin) && "
-		"t=$( (git ls-tree HEAD; printf '100644 blob %s\\tx.xml\\n' \"$b\") | git mktree) && "
+		"t=$( (git ls-tree HEAD; printf '100644 blob %s\\tx.xml\\n' \"$b\") | git mktree) "
+		"&& "
 		"git update-ref refs/heads/main $(git commit-tree -p HEAD -m direct $t)",
 		WITH("a", SECRET), NULL};
 
@@ -268,7 +271,8 @@ static void test_push(void **unused)
 	must_run(clone, NULL, "git add -A");
 	must_run(clone, NULL, "git commit -q -m plain");
 	assert_int_not_equal(run(clone, out, "git push -q origin main"), 0);
-	assert_non_null(strstr(out, "extra.xml:3: /facilities/thing[a]/password: a secret in the clear"));
+	assert_non_null(
+		strstr(out, "extra.xml:3: /facilities/thing[a]/password: a secret in the clear"));
 	assert_false(source_has(f, SECRET));
 	/* hidden below another commit, on another branch, or in a tag */
 	write_text(clone, "extra.xml", FILE_OF(""));
@@ -349,7 +353,8 @@ static size_t seal_work(const struct fixture *f, struct fileset *files)
 static void put_value(const struct fixture *f, const char *file, const char *id, const char *name,
 		      const char *value)
 {
-	char *text = text_format(FILE_OF("<thing><id>%s</id><%s>%s</%s></thing>\n"), id, name, value, name);
+	char *text = text_format(FILE_OF("<thing><id>%s</id><%s>%s</%s></thing>\n"), id, name,
+				 value, name);
 
 	put(f, file, text);
 	free(text);
@@ -404,7 +409,8 @@ static void test_copies(void **unused)
 	fileset_clear(&files);
 	assert_int_equal(git(f, out, "git add -A"), 0);
 	assert_int_equal(git(f, out, "git commit -q -m copy"), 1);
-	assert_non_null(strstr(out, "copy.xml:3: /facilities/thing[b]/password: does not open with key"));
+	assert_non_null(
+		strstr(out, "copy.xml:3: /facilities/thing[b]/password: does not open with key"));
 	assert_int_equal(git(f, out, "git commit -q -n -m copy"), 0);
 	must_refuse(f, "seal", "copy.xml:3: /facilities/thing[b]/password: does not open with key");
 
@@ -425,11 +431,13 @@ static void test_unknown_key(void **unused)
 	struct fixture *f = demo();
 
 	(void)unused;
-	put_value(f, "extra.xml", "a", "password",
-		  "muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-LQTwxL"
-		  "uCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD");
+	put_value(
+		f, "extra.xml", "a", "password",
+		"muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-LQTwxL"
+		"uCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD");
 	git_commit(f, "foreign");
-	must_refuse(f, "seal", "extra.xml:3: /facilities/thing[a]/password: sealed with key 246c084b, which");
+	must_refuse(f, "seal",
+		    "extra.xml:3: /facilities/thing[a]/password: sealed with key 246c084b, which");
 	fixture_free(f);
 }
 

@@ -234,7 +234,10 @@ static void test_key_change(void **unused)
 
 	before = tip(f, "internal", &before_oid);
 
-	/* two releases a branch in one go, on the removed one too: the old key names the new one, the new one goes on */
+	/*
+	 * two releases a branch in one go, on the removed one too: the old key names the new one,
+	 * the new one goes on
+	 */
 	use(f, with_keys(f->identity, new, old));
 	assert_int_equal(publish_main(f), 3);
 	release = tip(f, "internal", NULL);

@@ -74,7 +74,8 @@ static void stock_git_takes_it(void **state)
 	save(f, "web.bundle", bundle.data, bundle.len);
 	sh(f->folder, "git init -q x && cd x && git bundle verify -q ../web.bundle");
 	expect_answer(f->folder,
-		      "git clone -q -b web web.bundle clone && cd clone && git log --format=%s && cat config.xml",
+		      "git clone -q -b web web.bundle clone && cd clone && git log --format=%s && "
+		      "cat config.xml",
 		      "change 3\nchange 2\nchange 1\n<config>3</config>");
 	expect_answer(f->folder, "git bundle list-heads web.bundle | cut -d' ' -f2", REF);
 	buf_clear(&bundle);
@@ -112,8 +113,9 @@ static void read_from_stock_git(void **state)
 	need("git");
 	make(f, &bundle, c);
 	buf_clear(&bundle);
-	sh(f->path, "git symbolic-ref HEAD refs/heads/web && git update-ref refs/heads/api web~1 && "
-		    "git bundle create -q ../theirs HEAD api web");
+	sh(f->path,
+	   "git symbolic-ref HEAD refs/heads/web && git update-ref refs/heads/api web~1 && "
+	   "git bundle create -q ../theirs HEAD api web");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	must(bundle_read(to, fd, REF, &tip, err));
 	assert_true(oid_equal(&tip, c + CHAIN - 1));
@@ -211,7 +213,8 @@ static void bytes_behind(void **state)
 	make(f, &bundle, c);
 	for (int i = 0; i < 50; i++) {
 		buf_put_u8(&bundle, (uint8_t)i);
-		must_fail(read_bytes(to, bundle.data, bundle.len, &tip, err), ERR_CORRUPT, "bundle");
+		must_fail(read_bytes(to, bundle.data, bundle.len, &tip, err), ERR_CORRUPT,
+			  "bundle");
 	}
 	repo_free(to);
 	buf_clear(&bundle);
@@ -246,8 +249,10 @@ static const struct {
 	{"# v2 git bundle\n" ID " \n\n", ERR_CORRUPT, "not a ref"},
 	{"# v2 git bundle\n" ID "\t" REF "\n\n", ERR_CORRUPT, "not a ref"},
 	{"# v2 git bundle\nx " REF "\n\n", ERR_CORRUPT, "not a ref"},
-	{"# v2 git bundle\n0123456789ABCDEF78901234567890123456789A " REF "\n\n", ERR_CORRUPT, "not an id"},
-	{"# v2 git bundle\n0000000000000000000000000000000000000000 " REF "\n\n", ERR_CORRUPT, "not an id"},
+	{"# v2 git bundle\n0123456789ABCDEF78901234567890123456789A " REF "\n\n", ERR_CORRUPT,
+	 "not an id"},
+	{"# v2 git bundle\n0000000000000000000000000000000000000000 " REF "\n\n", ERR_CORRUPT,
+	 "not an id"},
 	{"# v2 git bundle\n" ID "  " REF "\n\n", ERR_CORRUPT, "not the name"},
 	{"# v2 git bundle\n" ID " " REF " \n\n", ERR_CORRUPT, "not the name"},
 	{"# v2 git bundle\n" ID " ../x\n\n", ERR_CORRUPT, "not the name"},
@@ -278,7 +283,8 @@ static void heads_are_bounded(void **state)
 	for (int i = 0; i < 300; i++)
 		buf_puts(&text, "x");
 	buf_puts(&text, "\n\n");
-	must_fail(bundle_head(text.data, text.len, REF, &pack, &tip, err), ERR_CORRUPT, "not the name");
+	must_fail(bundle_head(text.data, text.len, REF, &pack, &tip, err), ERR_CORRUPT,
+		  "not the name");
 	buf_reset(&text);
 	buf_puts(&text, "# v2 git bundle\n");
 	for (int i = 0; i < 2000; i++)

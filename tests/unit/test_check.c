@@ -83,13 +83,15 @@ static void test_endpoints(void **state)
 static void test_https(void **state)
 {
 	static const char store[] =
-		"<facilities" BASE "><crypto><ssl><server-keystore><id>k</id></server-keystore></ssl></crypto></facilities>";
+		"<facilities" BASE "><crypto><ssl><server-keystore><id>k</id></server-keystore></"
+				   "ssl></crypto></facilities>";
 	static const char missing[] = "https without a key store: name one in ssl-server-keystore";
 	char *text;
 
 	(void)state;
 	check_text(ROOT ROLE("<id>r</id><protocol>http</protocol>") "</config>", "", NOTHING);
-	check_text(ROOT ROLE("<id>r</id><protocol>#{P | https}</protocol>") "</config>", "", NOTHING);
+	check_text(ROOT ROLE("<id>r</id><protocol>#{P | https}</protocol>") "</config>", "",
+		   NOTHING);
 	text = text_format(ROOT ROLE("<id>r</id><protocol>https</protocol>"
 				     "<ssl-server-keystore>k</ssl-server-keystore>") "%s</config>",
 			   store);
@@ -97,26 +99,33 @@ static void test_https(void **state)
 	free(text);
 	text = text_format("t.xml:2: " AT_ROLE "[r]/protocol: %s", missing);
 	check_text(ROOT ROLE("<id>r</id>\n<protocol>https</protocol>") "</config>", "", WANT(text));
-	check_text(ROOT ROLE("<id>r</id>\n<protocol>https</protocol><ssl-server-keystore/>") "</config>", "",
-		   WANT(text));
+	check_text(
+		ROOT ROLE(
+			"<id>r</id>\n<protocol>https</protocol><ssl-server-keystore/>") "</config>",
+		"", WANT(text));
 	free(text);
-	text = text_format(ROOT ROLE("<id>r</id><protocol>https</protocol>"
-				     "<ssl-server-keystore>other</ssl-server-keystore>") "%s</config>",
-			   store);
+	text = text_format(
+		ROOT ROLE("<id>r</id><protocol>https</protocol>"
+			  "<ssl-server-keystore>other</ssl-server-keystore>") "%s</config>",
+		store);
 	check_text(text, "",
-		   WANT("t.xml:1: " AT_ROLE "[r]/ssl-server-keystore: \"other\" is not in ssl/server-keystore"));
+		   WANT("t.xml:1: " AT_ROLE
+			"[r]/ssl-server-keystore: \"other\" is not in ssl/server-keystore"));
 	free(text);
 	check_text(ROOT ROLE("<id>r</id><protocol>http</protocol>"
 			     "<ssl-server-keystore>#{K}</ssl-server-keystore>") "</config>",
 		   "",
-		   WANT("t.xml:1: " AT_ROLE "[r]/ssl-server-keystore: no parameter may stand in a reference"));
+		   WANT("t.xml:1: " AT_ROLE
+			"[r]/ssl-server-keystore: no parameter may stand in a reference"));
 }
 
 static void test_zones(void **state)
 {
-	static const char zones[] = "<environments" BASE "><environment><services><zones><zone><id>z</id></zone></zones>"
-				    "<service-role><id>r</id><zone>%s</zone><zones>%s</zones></service-role>"
-				    "</services></environment></environments>";
+	static const char zones[] =
+		"<environments" BASE
+		"><environment><services><zones><zone><id>z</id></zone></zones>"
+		"<service-role><id>r</id><zone>%s</zone><zones>%s</zones></service-role>"
+		"</services></environment></environments>";
 	char *body = text_format(zones, "z", "z"), *text = text_format(ROOT "%s</config>", body);
 
 	(void)state;
@@ -253,7 +262,8 @@ static void test_muster_roles(void **state)
 		   "<a m:role='x'/><b m:secret='true' role='x'>1</b></config>",
 		   "",
 		   WANT("t.xml:1: /: there is no attribute \"x\" in urn:muster:1: roles or secret",
-			"t.xml:1: /a: there is no attribute \"role\" in urn:muster:1: roles or secret"));
+			"t.xml:1: /a: there is no attribute \"role\" in urn:muster:1: roles or "
+			"secret"));
 }
 
 static void test_bounded(void **state)

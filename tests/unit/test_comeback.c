@@ -73,8 +73,8 @@ static void test_comeback(void **state)
 	f->admin.act = side_act;
 	for (size_t i = 0; i < NODES; i++) {
 		members[i] = (struct member){.key = random_key(), .number = i};
-		members[i].link = link_new(&f->loop, "127.0.0.1", f->port, f->keystore, members[i].key, &calls,
-					   members + i);
+		members[i].link = link_new(&f->loop, "127.0.0.1", f->port, f->keystore,
+					   members[i].key, &calls, members + i);
 	}
 	spin_until(f, ups == NODES);
 	ups = 0;

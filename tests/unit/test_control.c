@@ -225,7 +225,8 @@ static void test_refused(void **state)
 /* A message of a verb and COUNT pairs, each key KEY_N and each value VALUE_N bytes long. */
 static int take_sized(size_t verb_n, size_t count, size_t key_n, size_t value_n, bool flush)
 {
-	char *word = mem_new(verb_n + 1, 1), *key = mem_new(key_n + 1, 1), *value = mem_new(value_n + 1, 1);
+	char *word = mem_new(verb_n + 1, 1), *key = mem_new(key_n + 1, 1),
+	     *value = mem_new(value_n + 1, 1);
 	struct control_message got;
 	struct buf in;
 	int rc;

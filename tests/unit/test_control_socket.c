@@ -1,4 +1,7 @@
-/* The control socket, both ends: what is no request, what is too much, and who goes away in between. */
+/*
+ * The control socket, both ends: what is no request, what is too much, and who goes away in
+ * between.
+ */
 #include "node_home.h"
 
 #include "control/client.h"
@@ -58,7 +61,8 @@ static _Noreturn void serve(const struct place *p, int ready)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (uv_loop_init(&loop) != 0 ||
-	    server_start(&loop, path, on_request, on_gone, &server, &server, &err) != 0 || write(ready, "x", 1) != 1)
+	    server_start(&loop, path, on_request, on_gone, &server, &server, &err) != 0 ||
+	    write(ready, "x", 1) != 1)
 		_exit(2);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	free(path);
@@ -153,23 +157,29 @@ static void asks_and_answers(void **state)
 		assert_int_equal(json_integer_value(json_object_get(out, "number")), i);
 		json_decref(out);
 	}
-	must_fail(ask(conversation, json_pack("{s:s}", "do", "refuse"), 20000, &out, err), ERR_DENIED, "not for you");
-	must_fail(ask(conversation, json_pack("{s:s}", "do", "bytes"), 20000, &out, err), ERR_REFUSED, "not text");
-	must_fail(ask(conversation, json_pack("{s:s}", "do", "nothing"), 20000, &out, err), ERR_CORRUPT, "no text");
-	must_fail(ask(conversation, json_pack("{s:s}", "do", "keep"), 50, &out, err), ERR_RETRY, "no answer within 0 s");
+	must_fail(ask(conversation, json_pack("{s:s}", "do", "refuse"), 20000, &out, err),
+		  ERR_DENIED, "not for you");
+	must_fail(ask(conversation, json_pack("{s:s}", "do", "bytes"), 20000, &out, err),
+		  ERR_REFUSED, "not text");
+	must_fail(ask(conversation, json_pack("{s:s}", "do", "nothing"), 20000, &out, err),
+		  ERR_CORRUPT, "no text");
+	must_fail(ask(conversation, json_pack("{s:s}", "do", "keep"), 50, &out, err), ERR_RETRY,
+		  "no answer within 0 s");
 	ask_close(conversation);
 }
 
 static void what_is_no_request(void **state)
 {
-	static const char *const bad[] = {"\n", "x\n", "[]\n", "{\n", "7\n", "\"do\"\n", "{\"a\":1,\"a\":2}\n", "{}{}\n"};
+	static const char *const bad[] = {
+		"\n", "x\n", "[]\n", "{\n", "7\n", "\"do\"\n", "{\"a\":1,\"a\":2}\n", "{}{}\n"};
 	struct sockets *s = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		int fd = dial(s);
 
 		assert_int_equal(write(fd, bad[i], strlen(bad[i])), strlen(bad[i]));
-		expect_line(fd, "{\"error\":{\"code\":\"damaged\",\"text\":\"the request is not a JSON object\"}}");
+		expect_line(fd, "{\"error\":{\"code\":\"damaged\",\"text\":\"the request is not a "
+				"JSON object\"}}");
 		assert_int_equal(write(fd, "{}\n", 3), 3); /* the conversation goes on */
 		expect_line(fd, "{}");
 		(void)close(fd);
@@ -184,7 +194,8 @@ static void too_much_is_closed(void **state)
 	char byte;
 
 	memset(text, 'x', 2 * LIMIT_CONTROL_REQUEST);
-	(void)send(fd, text, 2 * LIMIT_CONTROL_REQUEST, MSG_NOSIGNAL); /* may be closed in the middle */
+	(void)send(fd, text, 2 * LIMIT_CONTROL_REQUEST,
+		   MSG_NOSIGNAL); /* may be closed in the middle */
 	assert_true(read(fd, &byte, 1) <= 0);
 	(void)close(fd);
 	free(text);
@@ -275,15 +286,18 @@ static void a_killed_daemon(void **state)
 	must_fail(ask(conversation, json_object(), 20000, &out, err), ERR_GONE, "went away");
 	ask_close(conversation);
 	/* its socket is still there, and nobody listens */
-	must_fail(ask_open(&s->place->home, "test.sock", &conversation, err), ERR_GONE, "start musterd");
-	must_fail(ask_open(&s->place->home, "none.sock", &conversation, err), ERR_GONE, "start musterd");
+	must_fail(ask_open(&s->place->home, "test.sock", &conversation, err), ERR_GONE,
+		  "start musterd");
+	must_fail(ask_open(&s->place->home, "none.sock", &conversation, err), ERR_GONE,
+		  "start musterd");
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		sockets_test(asks_and_answers), sockets_test(what_is_no_request), sockets_test(too_much_is_closed),
-		sockets_test(many_at_once),	sockets_test(going_away),	  sockets_test(turned_away),
+		sockets_test(asks_and_answers),   sockets_test(what_is_no_request),
+		sockets_test(too_much_is_closed), sockets_test(many_at_once),
+		sockets_test(going_away),         sockets_test(turned_away),
 		sockets_test(a_killed_daemon),
 	};
 

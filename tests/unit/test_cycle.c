@@ -102,7 +102,10 @@ static char *all_writes(const struct fixture *f)
 	return text_copy(out);
 }
 
-/* A commit that changes no slice makes no release and writes nothing, and is published all the same. */
+/*
+ * A commit that changes no slice makes no release and writes nothing, and is published all the
+ * same.
+ */
 static void test_no_role(void **unused)
 {
 	struct fixture *f = demo();

@@ -1,4 +1,7 @@
-/* The digest of a set of files: known values (made with Python's hashlib), and that nothing can move unnoticed. */
+/*
+ * The digest of a set of files: known values (made with Python's hashlib), and that nothing can
+ * move unnoticed.
+ */
 #include "crypto/digest.h"
 #include "crypto/key.h"
 

@@ -376,7 +376,8 @@ static size_t check_folder(const char *path)
 
 static void test_files(void **state)
 {
-	static const char *const corpus[] = {"cluster", "gitops", "kubernetes", "two-roles", "whole"};
+	static const char *const corpus[] = {"cluster", "gitops", "kubernetes", "two-roles",
+					     "whole"};
 
 	(void)state;
 	assert_int_equal(check_folder(FIXTURES "/demo"), 4);

@@ -75,7 +75,8 @@ static void test_round_trip(void **state)
 			buf_puts(&back, "before ");
 			forms[f].encode(&text, data, n);
 			assert_int_equal(text.data[text.len], 0);
-			assert_int_equal(forms[f].decode(buf_text(&text) + 7, text.len - 7, &back), 0);
+			assert_int_equal(forms[f].decode(buf_text(&text) + 7, text.len - 7, &back),
+					 0);
 			assert_int_equal(back.len, 7 + n);
 			assert_int_equal(back.data[back.len], 0);
 			assert_memory_equal(back.data, "before ", 7);
@@ -107,11 +108,13 @@ static void test_one_form(void **state)
 
 					text.data[at] = (uint8_t)byte;
 					buf_reset(&back);
-					if (forms[f].decode(buf_text(&text), text.len, &back) == 0) {
+					if (forms[f].decode(buf_text(&text), text.len, &back) ==
+					    0) {
 						buf_reset(&again);
 						forms[f].encode(&again, back.data, back.len);
 						assert_int_equal(again.len, text.len);
-						assert_memory_equal(again.data, text.data, text.len);
+						assert_memory_equal(again.data, text.data,
+								    text.len);
 						taken++;
 					} else {
 						assert_int_equal(back.len, 0);

@@ -1,4 +1,7 @@
-/* Files that must survive, folders, homes and their lock: what is refused, and that nothing is half done. */
+/*
+ * Files that must survive, folders, homes and their lock: what is refused, and that nothing is half
+ * done.
+ */
 #include "node_home.h"
 
 #include "core/fileset.h"
@@ -116,15 +119,17 @@ static void removing_follows_no_link(void **state)
 
 static void paths(void **state)
 {
-	static const char *const bad[] = {"",	   "/",	   "/a",   "a/",    "a//b", ".",     "..",	"a/..",
-					  "a/./b", ".git", "a/.GIT/b", "a\nb", "a\\b", "a\x7f", "\x01", "a/.."};
+	static const char *const bad[] = {"",     "/",     "/a",    "a/",   "a//b",     ".",
+					  "..",   "a/..",  "a/./b", ".git", "a/.GIT/b", "a\nb",
+					  "a\\b", "a\x7f", "\x01",  "a/.."};
 	char name[LIMIT_PATH + 2];
 	struct fileset set = {.count = 0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_false(fileset_path_valid(bad[i]));
-		must_fail(fileset_add(&set, bad[i], FILE_PLAIN, "", 0, err), ERR_REFUSED, "no path");
+		must_fail(fileset_add(&set, bad[i], FILE_PLAIN, "", 0, err), ERR_REFUSED,
+			  "no path");
 	}
 	memset(name, 'a', sizeof(name));
 	name[LIMIT_PATH] = '\0';
@@ -132,7 +137,8 @@ static void paths(void **state)
 	name[LIMIT_PATH] = 'a';
 	name[LIMIT_PATH + 1] = '\0';
 	assert_false(fileset_path_valid(name));
-	assert_true(fileset_path_valid("a/.gitignore") && fileset_path_valid("..a/b..") && fileset_path_valid("\xff"));
+	assert_true(fileset_path_valid("a/.gitignore") && fileset_path_valid("..a/b..") &&
+		    fileset_path_valid("\xff"));
 	assert_int_equal(set.count, 0);
 }
 
@@ -174,10 +180,12 @@ static void folders_round_trip(void **state)
 	must(fileset_read_dir(&back, fd, err));
 	assert_true(fileset_equal(&set, &back));
 	fileset_clear(&back);
-	must_fail(fileset_write_dir(&set, fd, err), ERR_NONE, "exists"); /* not over what is there */
+	must_fail(fileset_write_dir(&set, fd, err), ERR_NONE,
+		  "exists"); /* not over what is there */
 	/* what is neither file nor folder is refused, wherever it is */
 	assert_int_equal(symlinkat("x", fd, "files/link"), 0);
-	must_fail(fileset_read_dir(&back, fd, err), ERR_REFUSED, "files/link: neither a file nor a folder");
+	must_fail(fileset_read_dir(&back, fd, err), ERR_REFUSED,
+		  "files/link: neither a file nor a folder");
 	fileset_clear(&back);
 	assert_int_equal(unlinkat(fd, "files/link", 0), 0);
 	assert_int_equal(mkfifoat(fd, "pipe", 0600), 0);
@@ -279,7 +287,8 @@ static void homes_that_are_none(void **state)
 	if (geteuid() == 0) {
 		assert_int_equal(fchown(p->home.var_fd, 65534, 65534), 0);
 		must(home_init(&home, p->folder, err));
-		must_fail(home_open(&home, false, err), ERR_REFUSED, "belongs to user 65534, not 0");
+		must_fail(home_open(&home, false, err), ERR_REFUSED,
+			  "belongs to user 65534, not 0");
 		home_clear(&home);
 		assert_int_equal(fchown(p->home.var_fd, 0, 0), 0);
 	}

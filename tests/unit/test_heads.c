@@ -1,4 +1,7 @@
-/* What each role's branch holds: loaded from a repository, moved, and asked for what may be in common. */
+/*
+ * What each role's branch holds: loaded from a repository, moved, and asked for what may be in
+ * common.
+ */
 #include "admin/heads.h"
 
 #include "repo_fixture.h"
@@ -50,7 +53,8 @@ static void test_move(void **state)
 		assert_int_equal(head_position(heads_find(&heads, "web"), &web), i);
 		assert_int_equal(head_position(heads_find(&heads, "web"), &ledger), 0);
 		assert_int_equal(head_position(heads_find(&heads, "ledger"), &web), 0);
-		assert_int_equal(head_position(heads_find(&heads, "ledger"), &ledger), i % 3 ? 0 : i / 3);
+		assert_int_equal(head_position(heads_find(&heads, "ledger"), &ledger),
+				 i % 3 ? 0 : i / 3);
 	}
 	/* again the same one: no second place */
 	heads_move(&heads, "web", &heads_find(&heads, "web")->release, MANY);
@@ -102,7 +106,8 @@ static void test_load(void **state)
 	assert_true(oid_equal(&head->release, chain + CHAIN - 1));
 	for (unsigned i = 0; i < CHAIN; i++) {
 		assert_int_equal(head_position(head, chain + i), i + 1);
-		assert_int_equal(head_position(heads_find(&heads, "ledger"), chain + i), i < 3 ? i + 1 : 0);
+		assert_int_equal(head_position(heads_find(&heads, "ledger"), chain + i),
+				 i < 3 ? i + 1 : 0);
 	}
 	other = some_oid(9);
 	assert_int_equal(head_position(head, &other), 0);
@@ -166,7 +171,8 @@ static void test_no_rest(void **state)
 		must(heads_load(&heads, f->path, newest, err));
 		assert_int_equal(heads.partial, newest < 5);
 		assert_int_equal(heads_find(&heads, "web")->sequence, 5);
-		assert_int_equal(head_position(heads_find(&heads, "web"), chain), newest < 5 ? 0 : 1);
+		assert_int_equal(head_position(heads_find(&heads, "web"), chain),
+				 newest < 5 ? 0 : 1);
 		heads_clear(&heads);
 	}
 }

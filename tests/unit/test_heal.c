@@ -1,4 +1,7 @@
-/* What another hand damages: found in folders, made anew from the replica, and a lost state only from what is verified. */
+/*
+ * What another hand damages: found in folders, made anew from the replica, and a lost state only
+ * from what is verified.
+ */
 #include "node_home.h"
 
 #include "node/heal.h"
@@ -219,13 +222,17 @@ static void accept_all(struct node *node)
 	state->chain.accepted = node->oid[CHAIN];
 	state->chain.sequence = CHAIN;
 	for (unsigned n = 1; n <= CHAIN; n++)
-		entry_verdict(node_state_note(state, &node->oid[n], n), n == CHAIN ? VERDICT_ACTIVE : VERDICT_PAST, "", NULL);
+		entry_verdict(node_state_note(state, &node->oid[n], n),
+			      n == CHAIN ? VERDICT_ACTIVE : VERDICT_PAST, "", NULL);
 	memcpy(state->active, node->name[CHAIN], sizeof(node->name[CHAIN]));
 	must(revision_swap(&node->place->home, node->name[CHAIN], err));
 	must(quarantine_branch(&node->place->home, "web", &node->oid[CHAIN], err));
 }
 
-/* Releases 1 to CHAIN; the key of the cluster file signs the first, another one those from ROTATED on. */
+/*
+ * Releases 1 to CHAIN; the key of the cluster file signs the first, another one those from ROTATED
+ * on.
+ */
 static void node_make(struct place *p, struct node *node)
 {
 	struct repo *repo;
@@ -257,14 +264,16 @@ static void a_revision_is_made_anew(void **state)
 	for (unsigned n = 1; n <= CHAIN; n++) {
 		char *path = in_revision(&node, n, "config.xml");
 
-		must(mend_revision(&node.place->home, node.name[n], &node.state, &revision, &mended, err));
+		must(mend_revision(&node.place->home, node.name[n], &node.state, &revision, &mended,
+				   err));
 		assert_false(mended);
 		revision_clear(&revision);
 		if (n % 2)
 			put_file(node.place, path, "<config>other</config>\n");
 		else
 			must(fs_remove_tree(node.place->home.var_fd, path, err));
-		must(mend_revision(&node.place->home, node.name[n], &node.state, &revision, &mended, err));
+		must(mend_revision(&node.place->home, node.name[n], &node.state, &revision, &mended,
+				   err));
 		assert_true(mended);
 		assert_int_equal(revision.release.sequence, n);
 		revision_clear(&revision);
@@ -289,24 +298,29 @@ static void only_from_what_was_accepted(void **state)
 	put_file(p, path, "other");
 	free(path);
 	node.state.log[0].release.id[0] ^= 1;
-	must_fail(mend_revision(&p->home, node.name[CHAIN], &node.state, &revision, &mended, err), ERR_CORRUPT,
-		  "this node never accepted");
-	must_fail(mend_read(&p->home, node.name[CHAIN], &node.state, &revision, err), ERR_GONE, "never accepted");
+	must_fail(mend_revision(&p->home, node.name[CHAIN], &node.state, &revision, &mended, err),
+		  ERR_CORRUPT, "this node never accepted");
+	must_fail(mend_read(&p->home, node.name[CHAIN], &node.state, &revision, err), ERR_GONE,
+		  "never accepted");
 	node.state.log[0].release.id[0] ^= 1;
 	node.state.chain.role[0] = 'x';
-	must_fail(mend_read(&p->home, node.name[CHAIN], &node.state, &revision, err), ERR_CORRUPT, "cluster or role");
+	must_fail(mend_read(&p->home, node.name[CHAIN], &node.state, &revision, err), ERR_CORRUPT,
+		  "cluster or role");
 	node.state.chain.role[0] = 'w';
 	must_fail(mend_read(&p->home, "../x", &node.state, &revision, err), ERR_CORRUPT, "no name");
 	must_fail(mend_read(&p->home, "init-x", &node.state, &revision, err), ERR_NONE, "");
 	must(fs_remove_tree(p->home.var_fd, "node/replica.git", err));
-	must_fail(mend_revision(&p->home, node.name[CHAIN], &node.state, &revision, &mended, err), ERR_CORRUPT, "digest");
+	must_fail(mend_revision(&p->home, node.name[CHAIN], &node.state, &revision, &mended, err),
+		  ERR_CORRUPT, "digest");
 	assert_false(mended);
 	/* an older one that was good, by its verdict */
 	must(mend_older(&p->home, node.name[CHAIN], &node.state, &revision, err));
 	assert_string_equal(revision.name, node.name[CHAIN - 1]);
 	revision_clear(&revision);
-	entry_verdict(node_state_find(&node.state, &node.oid[CHAIN - 1]), VERDICT_BURNT, "activate", "bad");
-	entry_verdict(node_state_find(&node.state, &node.oid[CHAIN - 2]), VERDICT_REJECTED, "vet", "bad");
+	entry_verdict(node_state_find(&node.state, &node.oid[CHAIN - 1]), VERDICT_BURNT, "activate",
+		      "bad");
+	entry_verdict(node_state_find(&node.state, &node.oid[CHAIN - 2]), VERDICT_REJECTED, "vet",
+		      "bad");
 	must(mend_older(&p->home, node.name[CHAIN], &node.state, &revision, err));
 	assert_string_equal(revision.name, node.name[CHAIN - 3]);
 	revision_clear(&revision);
@@ -353,7 +367,8 @@ static void a_damaged_replica_is_found(void **state)
 		assert_int_equal(replica_check(&p->home, &node.state.chain, NULL, &why), -1);
 		assert_int_equal(replica_has(&p->home, &node.state.chain), n != CHAIN);
 		must(fs_remove_tree(p->home.var_fd, path, err));
-		must_fail(replica_check(&p->home, &node.state.chain, NULL, err), ERR_GONE, "release");
+		must_fail(replica_check(&p->home, &node.state.chain, NULL, err), ERR_GONE,
+			  "release");
 		free(path);
 		node_state_clear(&node.state);
 		must(fs_remove_tree(p->home.var_fd, "node", err));
@@ -365,7 +380,10 @@ static void a_damaged_replica_is_found(void **state)
 	path = get_file(p, "node/replica.git/refs/heads/web");
 	assert_memory_equal(path, node.name[CHAIN], OID_HEX);
 	free(path);
-	/* it is to blame for what fails only when it is damaged, and only a fault of content makes it suspect */
+	/*
+	 * it is to blame for what fails only when it is damaged, and only a fault of content makes
+	 * it suspect
+	 */
 	(void)err_set(&why, ERR_CORRUPT, "x");
 	assert_false(replica_suspect(&p->home, &node.state.chain, &why));
 	folder = text_format("node/replica.git/objects/%.2s", node.name[2]);
@@ -429,7 +447,10 @@ static void from_the_revisions(void **state)
 	recovered(&node, CHAIN, node.name[CHAIN]);
 	must(fs_remove_tree(p->home.var_fd, "node/replica.git", err));
 	recovered(&node, CHAIN, node.name[CHAIN]);
-	/* a hole after the key of the cluster file was retired: what is behind it cannot be vouched for */
+	/*
+	 * a hole after the key of the cluster file was retired: what is behind it cannot be vouched
+	 * for
+	 */
 	path = in_revision(&node, ROTATED, "release");
 	must(fs_remove_tree(p->home.var_fd, path, err));
 	recovered(&node, ROTATED - 1, "");
@@ -476,7 +497,10 @@ static void nothing_is_believed(void **state)
 	assert_false(recover_state(&p->home, &node.given, &made));
 	node.given.key_count = 1;
 	assert_false(made.known);
-	/* a stranger's release on top: in the replica it spoils the branch, but not what the revisions say */
+	/*
+	 * a stranger's release on top: in the replica it spoils the branch, but not what the
+	 * revisions say
+	 */
 	must(replica_open(&p->home, &repo, err));
 	add_release(&node, repo, CHAIN, 2, 2);
 	repo_free(repo);

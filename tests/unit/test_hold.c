@@ -1,13 +1,18 @@
-/* What may hold a node: which pins count, which revision a person means, and that its files are what was released. */
+/*
+ * What may hold a node: which pins count, which revision a person means, and that its files are
+ * what was released.
+ */
 #include "node_home.h"
 
 #include "node/hold.h"
 #include "node/quarantine.h"
 #include "repo/tree.h"
 
-enum { RELEASES = 5, ROTATED = 3 }; /* from the third on another key signs, and the first one is retired */
+/* from the third on another key signs, and the first one is retired */
+enum { RELEASES = 5, ROTATED = 3 };
 
-static const uint8_t old_seed[KEY_SIZE] = {42}, new_seed[KEY_SIZE] = {43}, foreign_seed[KEY_SIZE] = {44};
+static const uint8_t old_seed[KEY_SIZE] = {42}, new_seed[KEY_SIZE] = {43},
+		     foreign_seed[KEY_SIZE] = {44};
 
 /* A node that accepted RELEASES releases; its log knows the newest only. */
 struct scene {
@@ -36,8 +41,8 @@ static void set_keys(struct release *r, unsigned n)
 }
 
 /* Release N after PARENT, whatever SEED; its id, into the replica. */
-static struct oid release_put(struct scene *s, unsigned n, const struct oid *parent, const uint8_t seed[static KEY_SIZE],
-			      const char *role)
+static struct oid release_put(struct scene *s, unsigned n, const struct oid *parent,
+			      const uint8_t seed[static KEY_SIZE], const char *role)
 {
 	struct release r = {.sequence = n, .has_parent = parent != NULL, .source = source_of(n)};
 	struct fileset files = {0};
@@ -75,8 +80,8 @@ static void scene_open(struct scene *s, struct place *p)
 	must(fs_make_dirs(p->home.var_fd, "node", 0700, err));
 	must(replica_open(&p->home, &s->replica, err));
 	for (unsigned n = 1; n <= RELEASES; n++)
-		s->releases[n] = release_put(s, n, n > 1 ? s->releases + n - 1 : NULL, n < ROTATED ? old_seed : new_seed,
-					     "web");
+		s->releases[n] = release_put(s, n, n > 1 ? s->releases + n - 1 : NULL,
+					     n < ROTATED ? old_seed : new_seed, "web");
 	memset(s->state.chain.cluster_id, 3, CLUSTER_ID_SIZE);
 	memcpy(s->state.chain.role, "web", sizeof("web"));
 	s->state.chain.has_accepted = true;
@@ -103,9 +108,11 @@ static void scene_close(struct scene *s)
 	node_state_clear(&s->state);
 }
 
-static int judge(struct scene *s, const struct buf *raw, struct pin *out, bool *fresh, struct err *err)
+static int judge(struct scene *s, const struct buf *raw, struct pin *out, bool *fresh,
+		 struct err *err)
 {
-	return hold_accept(&s->place->home, &s->state, "node2", raw->data, raw->len, out, fresh, err);
+	return hold_accept(&s->place->home, &s->state, "node2", raw->data, raw->len, out, fresh,
+			   err);
 }
 
 /* The pin as it is now, signed with SEED. */
@@ -149,7 +156,8 @@ static void good_pins_count(void **state)
 	s.pin.sequence = INT64_MAX;
 	takes(&s, new_seed, true);
 	s.pin.hold = false;
-	s.pin.release = source_of(9); /* follow names what the admin had then: nothing comes of it */
+	/* follow names what the admin had then: nothing comes of it */
+	s.pin.release = source_of(9);
 	takes(&s, new_seed, true);
 	scene_close(&s);
 }
@@ -172,7 +180,8 @@ static void a14_each_is_refused(void **state)
 	s.pin.sequence = UINT64_C(1) + INT64_MAX;
 	refuses(&s, new_seed, "out of range");
 	s.pin = good;
-	refuses(&s, old_seed, "is signed by a key that the newest release here does not name"); /* a retired one */
+	/* a retired one */
+	refuses(&s, old_seed, "is signed by a key that the newest release here does not name");
 	refuses(&s, foreign_seed, "is signed by a key");
 	s.pin.hold = false;
 	refuses(&s, old_seed, "is signed by a key");
@@ -224,7 +233,10 @@ static void unsigned_cut_and_flipped(void **state)
 	scene_close(&s);
 }
 
-/* Also when the key that signed it is retired meanwhile: it was accepted, and nothing follows from it. */
+/*
+ * Also when the key that signed it is retired meanwhile: it was accepted, and nothing follows from
+ * it.
+ */
 static void the_last_one_again_is_nothing_new(void **state)
 {
 	struct scene s;
@@ -425,7 +437,8 @@ static void what_does_not_verify_is_not_read(void **state)
 
 	scene_open(&s, *state);
 	oid = release_put(&s, 4, s.releases + 3, old_seed, "web");
-	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED, "is signed by a key that the release before it does not name");
+	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED,
+		  "is signed by a key that the release before it does not name");
 	oid = release_put(&s, 5, s.releases + 3, new_seed, "web");
 	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED, "follows sequence 3");
 	oid = release_put(&s, 4, s.releases + 3, new_seed, "mail");

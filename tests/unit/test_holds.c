@@ -1,4 +1,7 @@
-/* Who is held: which pins count, what may be asked for, and what the admin shows of a node that says one thing or another. */
+/*
+ * Who is held: which pins count, what may be asked for, and what the admin shows of a node that
+ * says one thing or another.
+ */
 #include "publish_in.h"
 
 #include "admin/pinning.h"
@@ -20,7 +23,8 @@ static void start(struct here *h)
 {
 	struct err err;
 
-	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h, &h->serve, &err) != 0)
+	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h,
+			&h->serve, &err) != 0)
 		fail_msg("%s", err.text);
 }
 
@@ -78,7 +82,8 @@ static void says(struct here *h, const char *name, ...)
 	control_clear(&message);
 }
 
-static int begin(struct here *h, const char *node, const char *rev, struct pinning *out, struct err *err)
+static int begin(struct here *h, const char *node, const char *rev, struct pinning *out,
+		 struct err *err)
 {
 	const struct pinning_wish wish = {
 		.node = node, .rev = rev, .reason = "a test", .host = "admin.example.com"};
@@ -134,7 +139,8 @@ static json_t *shown(struct here *h, const char *name)
 	return held;
 }
 
-static void shows(struct here *h, const char *name, const char *by, bool pending, const char *reason)
+static void shows(struct here *h, const char *name, const char *by, bool pending,
+		  const char *reason)
 {
 	json_t *held = shown(h, name);
 	const char *got;
@@ -197,7 +203,9 @@ static void roles_without_releases(void **state)
 	control_add(&message, "name", "node1");
 	control_add(&message, "role", "unheard-of");
 	control_add(&message, "held-by", "admin");
-	assert_int_equal(registry_register(serve_registry(h->serve), key, &joined, &message, &node, &err), 0);
+	assert_int_equal(
+		registry_register(serve_registry(h->serve), key, &joined, &message, &node, &err),
+		0);
 	registry_report(serve_registry(h->serve), node, &message);
 	control_clear(&message);
 	must_refuse_pin(h, "node1", "HEAD", "unheard-of");
@@ -228,7 +236,9 @@ static void resume_needs_a_hold(void **state)
 	pinning_clear(&pinning);
 }
 
-/* An admin that lost its pins ends a hold that only the node still knows of, above what that has. */
+/*
+ * An admin that lost its pins ends a hold that only the node still knows of, above what that has.
+ */
 static void a_lost_pin_is_ended(void **state)
 {
 	struct here *h = *state;
@@ -243,8 +253,12 @@ static void a_lost_pin_is_ended(void **state)
 /* A node cannot make its admin run out of numbers, or end it. */
 static void absurd_sequences_are_not_believed(void **state)
 {
-	static const char *const said[] = {"18446744073709551615", "18446744073709551616", "9223372036854775808",
-					   "-1",		   "x",			   "1e9"};
+	static const char *const said[] = {"18446744073709551615",
+					   "18446744073709551616",
+					   "9223372036854775808",
+					   "-1",
+					   "x",
+					   "1e9"};
 	struct here *h = *state;
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
@@ -260,17 +274,19 @@ static void what_a_node_says_is_shown(void **state)
 	struct here *h = *state;
 	json_t *held;
 
-	says(h, "node1", "held-by", "node", "held-release", A, "held-since", "1700000000", "held-reason", "mine",
-	     NULL);
+	says(h, "node1", "held-by", "node", "held-release", A, "held-since", "1700000000",
+	     "held-reason", "mine", NULL);
 	shows(h, "node1", "node", false, "mine");
 	held = shown(h, "node1");
 	assert_string_equal(json_string_value(json_object_get(held, "release")), A);
-	assert_string_equal(json_string_value(json_object_get(held, "since")), "2023-11-14T22:13:20Z");
+	assert_string_equal(json_string_value(json_object_get(held, "since")),
+			    "2023-11-14T22:13:20Z");
 	json_decref(held);
 	says(h, "node1", "held-by", "admin", "held-since", "99999999999999999999", NULL);
 	shows(h, "node1", "admin", false, "");
 	held = shown(h, "node1");
-	assert_true(json_is_null(json_object_get(held, "since")) && json_is_null(json_object_get(held, "release")));
+	assert_true(json_is_null(json_object_get(held, "since")) &&
+		    json_is_null(json_object_get(held, "release")));
 	json_decref(held);
 	says(h, "node1", "held-by", "the cat", "held-release", A, NULL);
 	shows(h, "node1", NULL, false, NULL);
@@ -291,7 +307,8 @@ static void a_pin_is_pending_until_confirmed(void **state)
 	shows(h, "node1", "admin", true, "a test");
 	shows(h, "node2", NULL, false, NULL);
 	held = shown(h, "node1");
-	assert_string_equal(json_string_value(json_object_get(held, "release")), oid_hex(&pin.release, hex));
+	assert_string_equal(json_string_value(json_object_get(held, "release")),
+			    oid_hex(&pin.release, hex));
 	assert_non_null(json_string_value(json_object_get(held, "since")));
 	json_decref(held);
 	says(h, "node1", "pin-sequence", "1", NULL); /* taken, but not held yet */
@@ -365,7 +382,8 @@ static void the_board(void **state)
 {
 	static const char *const names[] = {"m", "c", "x", "a", "z", "d"};
 	struct pinboard board = {.list = NULL};
-	struct pin pin = {.hold = true, .sequence = 2, .tagger = "muster <admin@a> 1700000000 +0000"};
+	struct pin pin = {
+		.hold = true, .sequence = 2, .tagger = "muster <admin@a> 1700000000 +0000"};
 	struct buf raw;
 
 	(void)state;

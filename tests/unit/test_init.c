@@ -1,4 +1,7 @@
-/* What a node starts from, and what it refuses to start from: the order of the interface, without a daemon. */
+/*
+ * What a node starts from, and what it refuses to start from: the order of the interface, without a
+ * daemon.
+ */
 #include "node_home.h"
 
 #include "config/cluster.h"
@@ -70,7 +73,8 @@ static void put_cluster(const struct place *p, const struct identity *identity, 
 
 static void put_demo(const struct place *p)
 {
-	static const char *const names[] = {"environment.xml", "facilities.xml", "login.xml", "tokens.xml"};
+	static const char *const names[] = {"environment.xml", "facilities.xml", "login.xml",
+					    "tokens.xml"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char *path = text_format(TEST_SRCDIR "/tests/fixtures/demo/%s", names[i]);
@@ -99,7 +103,8 @@ static const struct runtime_options forced = {.name = "node", .role = ROLE, .for
 #define refuses(p, options, words)                                                                 \
 	do {                                                                                       \
 		char *refuses_said = NULL;                                                         \
-		must_fail(runtime_check(&(p)->home, options, &refuses_said, err), ERR_NONE, words); \
+		must_fail(runtime_check(&(p)->home, options, &refuses_said, err), ERR_NONE,        \
+			  words);                                                                  \
 		assert_null(refuses_said);                                                         \
 	} while (0)
 
@@ -159,21 +164,26 @@ static void a_cluster_file_alone(void **state)
 	starts(p, &plain, "nothing until");
 	put_cluster(p, ours, "default");
 	refuses(p, &plain, "is for role default, this node is of role internal");
-	assert_int_equal(faccessat(p->home.var_fd, "node", F_OK, 0), -1); /* looking changes nothing */
+	assert_int_equal(faccessat(p->home.var_fd, "node", F_OK, 0),
+			 -1); /* looking changes nothing */
 }
 
 /* Every character of a keystore that is left out, and each one changed. */
 static void a_damaged_keystore(void **state)
 {
 	struct place *p = *state;
-	char *text = cluster_text(ours, "*"), *start = strstr(text, "muster-cluster:"), *stop = strstr(text, "</keystore>");
+	char *text = cluster_text(ours, "*"), *start = strstr(text, "muster-cluster:"),
+	     *stop = strstr(text, "</keystore>");
 
 	for (char *at = start; at < stop; at++) {
 		char *cut = text_format("%.*s%s", (int)(at - text), text, at + 1), old = *at;
 
 		put_init(p, "cluster.xml", cut);
 		free(cut);
-		/* one that names another epoch or another key is whole: who has it is told at the admin */
+		/*
+		 * one that names another epoch or another key is whole: who has it is told at the
+		 * admin
+		 */
 		if (at < start + 17 || at[1] == '<' || *at == '.')
 			refuses(p, &plain, "init");
 		*at = '!';
@@ -199,7 +209,8 @@ static void a_complete_configuration(void **state)
 	starts(p, &plain, "its last configuration init-");
 	refuses(p, &forced, "tokens.xml");
 	put_init(p, "tokens.xml", "<config xmlns=\"http://tail-f.com/ns/config/1.0\"/>");
-	refuses(p, &forced, "environment.xml:"); /* the endpoints are gone: in the operator's file and line */
+	/* the endpoints are gone: in the operator's file and line */
+	refuses(p, &forced, "environment.xml:");
 	put_demo(p);
 	starts(p, &forced, "the configuration in etc/init");
 }
@@ -207,7 +218,8 @@ static void a_complete_configuration(void **state)
 static void another_role(void **state)
 {
 	static const struct runtime_options other = {.name = "node", .role = "default"};
-	static const struct runtime_options other_forced = {.name = "node", .role = "default", .force_reload = true};
+	static const struct runtime_options other_forced = {
+		.name = "node", .role = "default", .force_reload = true};
 	struct place *p = *state;
 
 	put_cluster(p, ours, "*");
@@ -215,7 +227,8 @@ static void another_role(void **state)
 	starts(p, &other, "nothing until"); /* there was nothing to lose */
 	put_demo(p);
 	start_and_stop(p, &plain);
-	refuses(p, &other, "the local copy is of role internal, not default: start with --force-reload");
+	refuses(p, &other,
+		"the local copy is of role internal, not default: start with --force-reload");
 	starts(p, &other_forced, "role default would serve the configuration in etc/init");
 	start_and_stop(p, &other_forced);
 	refuses(p, &plain, "the local copy is of role default, not internal");
@@ -262,7 +275,8 @@ static void a_damaged_state(void **state)
 	put_file(p, "node/state", "{\"version\":1}");
 	starts(p, &plain, "its last configuration"); /* its copy is whole */
 	put_file(p, "node/state.copy", "{\"version\":1}");
-	starts(p, &plain, "the configuration in etc/init"); /* there is no release that it could be made of */
+	/* there is no release that it could be made of */
+	starts(p, &plain, "the configuration in etc/init");
 	starts(p, &forced, "the configuration in etc/init");
 	start_and_stop(p, &forced);
 	starts(p, &plain, "its last configuration");

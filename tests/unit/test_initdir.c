@@ -90,7 +90,8 @@ static void which_files_count(void **state)
 	assert_string_equal(files.files[0].path, "a.xml");
 	initdir_clear(&files);
 	/* the folder and the files may be links, as mounted ones are */
-	in_etc(p, "mv init mounted && ln -s mounted init && mv mounted/a.xml a && ln -s ../a mounted/a.xml");
+	in_etc(p, "mv init mounted && ln -s mounted init && mv mounted/a.xml a && ln -s ../a "
+		  "mounted/a.xml");
 	must(initdir_read(&p->home, &files, err));
 	assert_int_equal(files.count, 2);
 	initdir_clear(&files);
@@ -124,13 +125,17 @@ static void differences(void **state)
 	differs(p, &loaded, "a.xml (gone), b.xml (gone), c.xml (gone)");
 	in_etc(p, "mkdir init && for i in 1 2 3 4 5 6 7 8 9; do touch init/$i.xml; done");
 	differs(p, &loaded,
-		"1.xml (new), 2.xml (new), 3.xml (new), 4.xml (new), 5.xml (new), 6.xml (new), 7.xml (new), 8.xml (new), "
+		"1.xml (new), 2.xml (new), 3.xml (new), 4.xml (new), 5.xml (new), 6.xml (new), "
+		"7.xml (new), 8.xml (new), "
 		"9.xml (new), a.xml (gone) and 2 more");
 	initdir_marks_clear(&loaded);
 	initdir_marks_clear(&loaded);
 }
 
-/* A file with nothing but the cluster is taken up when it changes; whatever has more is configuration. */
+/*
+ * A file with nothing but the cluster is taken up when it changes; whatever has more is
+ * configuration.
+ */
 static void cluster_files(void **state)
 {
 	static const char *const more[] = {

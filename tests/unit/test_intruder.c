@@ -1,4 +1,7 @@
-/* What a stranger, or a node that is none, can do to who accepts: bytes that are bent, cut, late, too many. */
+/*
+ * What a stranger, or a node that is none, can do to who accepts: bytes that are bent, cut, late,
+ * too many.
+ */
 #include "peer_fixture.h"
 
 #include "channel/peer_state.h"
@@ -43,7 +46,8 @@ static void test_every_bit_of_first(void **state)
 		/* a hint for a version or an epoch, else not a byte */
 		if (bit >= 48 && bit < 96) {
 			assert_int_equal(c.in.len, 1);
-			assert_int_equal(c.in.data[0], bit < 64 ? PEER_HINT_VERSION : PEER_HINT_EPOCH);
+			assert_int_equal(c.in.data[0],
+					 bit < 64 ? PEER_HINT_VERSION : PEER_HINT_EPOCH);
 		} else {
 			assert_int_equal(c.in.len, 0);
 		}
@@ -101,9 +105,10 @@ static void test_epoch_hint(void **state)
 
 static void test_garbage(void **state)
 {
-	static const char *const greetings[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
-						("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00"
-						"\x00\x00\x00\x00\x00\x00\x00")};
+	static const char *const greetings[] = {
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+		("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00"
+		 "\x00\x00\x00\x00\x00\x00\x00")};
 	struct fixture *f = *state;
 	uint8_t noise[4096];
 
@@ -146,7 +151,8 @@ static void test_replay(void **state)
 	for (int i = 0; i < 3; i++) {
 		client_of(f, &c);
 		client_send(&c, recorded.data, FIRST_SIZE);
-		assert_true(client_wait(&c, HANDSHAKE_SECOND)); /* which only the key's holder can read */
+		/* which only the key's holder can read */
+		assert_true(client_wait(&c, HANDSHAKE_SECOND));
 		fixture_settle(f);
 		assert_int_equal(f->admin.calls[CALL_OPEN], 1);
 		assert_non_null(f->admin.peer); /* the first goes on */
@@ -321,7 +327,10 @@ static void test_bad_records(void **state)
 	static const struct {
 		const char *bytes;
 		size_t n;
-	} raw[] = {{"\0\0", 2}, {"\0\x01x", 3}, {"\0\x10xxxxxxxxxxxxxxxx", 18}, {"\0\x11xxxxxxxxxxxxxxxxx", 19}};
+	} raw[] = {{"\0\0", 2},
+		   {"\0\x01x", 3},
+		   {"\0\x10xxxxxxxxxxxxxxxx", 18},
+		   {"\0\x11xxxxxxxxxxxxxxxxx", 19}};
 	struct fixture *f = *state;
 	struct client c;
 	struct buf out;
@@ -338,7 +347,8 @@ static void test_bad_records(void **state)
 		buf_init(&out, 4096);
 		open_client(f, &c);
 		buf_put_be16(&out, sizeof(plain) + NOISE_TAG_SIZE);
-		noise_encrypt(c.records.send_key, c.records.sent, NULL, 0, plain, sizeof(plain), &out);
+		noise_encrypt(c.records.send_key, c.records.sent, NULL, 0, plain, sizeof(plain),
+			      &out);
 		client_send(&c, out.data, out.len);
 		must_be_cut(f, &c);
 		buf_clear(&out);
@@ -348,8 +358,15 @@ static void test_bad_records(void **state)
 /* Control messages that are none, each well sealed. */
 static void test_bad_control(void **state)
 {
-	static const char *const bad[] = {"zzzz", "0001", "0003", "0008PING0000", "00000000", "0008pi g0000",
-					  "0008ping0005x0000", "0008ping0008a=b\n0000", "0008ping0007a=b0007a=c0000",
+	static const char *const bad[] = {"zzzz",
+					  "0001",
+					  "0003",
+					  "0008PING0000",
+					  "00000000",
+					  "0008pi g0000",
+					  "0008ping0005x0000",
+					  "0008ping0008a=b\n0000",
+					  "0008ping0007a=b0007a=c0000",
 					  "fff5"};
 	struct fixture *f = *state;
 	struct client c;
@@ -475,7 +492,10 @@ static void test_slow_record(void **state)
 
 enum { UNFINISHED = 40 };
 
-/* Who opens connections and leaves them half open keeps no one out, and holds no more than the limit. */
+/*
+ * Who opens connections and leaves them half open keeps no one out, and holds no more than the
+ * limit.
+ */
 static void test_half_open(void **state)
 {
 	struct fixture *f = *state;
@@ -486,10 +506,14 @@ static void test_half_open(void **state)
 	for (int i = 0; i < 3 * UNFINISHED; i++) {
 		client_of(f, clients + i);
 		client_prepare(clients + i, f->keystore, 0, 0);
-		client_send(clients + i, clients[i].first, i % 3 == 0 ? 0 : i % 3 == 1 ? 30 : FIRST_SIZE - 1);
+		client_send(clients + i, clients[i].first,
+			    i % 3 == 0   ? 0
+			    : i % 3 == 1 ? 30
+					 : FIRST_SIZE - 1);
 		fixture_turn(f, 0);
 		assert_true(peers_count(f->admin.peers) <= UNFINISHED + 3);
-		if (i % 40 == 39) { /* a node that comes meanwhile gets in, one that is in is heard */
+		/* a node that comes meanwhile gets in, one that is in is heard */
+		if (i % 40 == 39) {
 			struct client node;
 
 			client_of(f, &node);

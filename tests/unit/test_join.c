@@ -1,4 +1,7 @@
-/* Joining packs: nothing is lost, whoever reads meanwhile, wherever it is killed; and there are never many. */
+/*
+ * Joining packs: nothing is lost, whoever reads meanwhile, wherever it is killed; and there are
+ * never many.
+ */
 #include "repo_fixture.h"
 
 #include "core/limits.h"
@@ -77,8 +80,9 @@ static size_t count_files(const struct fixture *f, const char *ending)
 
 static void expect_whole(struct fixture *f, const char *releases)
 {
-	char *command = text_format("git fsck --strict --full >fsck 2>&1 || cat fsck; git rev-list web | "
-				    "wc -l; git rev-list --objects web | wc -l");
+	char *command =
+		text_format("git fsck --strict --full >fsck 2>&1 || cat fsck; git rev-list web | "
+			    "wc -l; git rev-list --objects web | wc -l");
 	char *wanted = text_format("%s\n%d", releases, atoi(releases) * 3 + 4);
 
 	need("git");
@@ -195,7 +199,8 @@ static void readers_beside_lose_nothing(void **state)
 	struct repo *q;
 
 	publish_some(f, SOME, c);
-	sh(f->folder, "mkdir -p q.git/objects/info && echo ../../a.git/objects > q.git/objects/info/alternates");
+	sh(f->folder, "mkdir -p q.git/objects/info && echo ../../a.git/objects > "
+		      "q.git/objects/info/alternates");
 	must(repo_init_bare(path, &q, err));
 	assert_true(readable(q, c));
 	must(pack_join(f->path, NULL, err));
@@ -228,14 +233,15 @@ static void killed_before_the_old_ones_went(void **state)
 
 static void leftovers_are_removed(void **state)
 {
-	static const char *const names[] = {"objects/pack/tmp_pack_Ab12Cd",
-					    "objects/pack/tmp_idx_Ab12Cd",
-					    "objects/pack/.tmp-12-pack-1.pack",
-					    "objects/pack/pack_git2_ab12cd",
-					    "objects/pack/pack-0123456789012345678901234567890123456789.pack",
-					    "objects/pack/pack-1123456789012345678901234567890123456789.idx",
-					    "objects/tmp_object_git2_ab12cd",
-					    "objects/ab/tmp_obj_Ab12Cd"};
+	static const char *const names[] = {
+		"objects/pack/tmp_pack_Ab12Cd",
+		"objects/pack/tmp_idx_Ab12Cd",
+		"objects/pack/.tmp-12-pack-1.pack",
+		"objects/pack/pack_git2_ab12cd",
+		"objects/pack/pack-0123456789012345678901234567890123456789.pack",
+		"objects/pack/pack-1123456789012345678901234567890123456789.idx",
+		"objects/tmp_object_git2_ab12cd",
+		"objects/ab/tmp_obj_Ab12Cd"};
 	struct fixture *f = *state;
 	struct oid c[3];
 	struct utimbuf old = {time(NULL) - 1000, time(NULL) - 1000};
@@ -273,7 +279,8 @@ static void not_what_others_keep(void **state)
 	publish_some(f, SOME, c);
 	one = answer(f->path, "ls objects/pack/*.pack | head -1 | sed 's/pack$//'");
 	{
-		char *touch = text_format("touch %skeep", one), *still = text_format("test -f %spack", one);
+		char *touch = text_format("touch %skeep", one),
+		     *still = text_format("test -f %spack", one);
 
 		sh(f->path, touch);
 		must(pack_join(f->path, NULL, err));
@@ -313,7 +320,8 @@ static void given_up(void **state)
 static void damaged_ones_stay(void **state)
 {
 	static const char *const damages[] = {
-		"chmod u+w $p.pack && printf XXXXXXXX | dd of=$p.pack bs=1 seek=20 conv=notrunc 2>/dev/null",
+		"chmod u+w $p.pack && printf XXXXXXXX | dd of=$p.pack bs=1 seek=20 conv=notrunc "
+		"2>/dev/null",
 		"chmod u+w $p.pack && truncate -s 30 $p.pack",
 		"chmod u+w $p.idx && truncate -s 1000 $p.idx",
 	};
@@ -325,8 +333,9 @@ static void damaged_ones_stay(void **state)
 	repo_free(f->repo); /* libgit2 shares the packs that are open in one process */
 	f->repo = NULL;
 	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
-		char *command = text_format("p=$(ls objects/pack/*.pack | head -1 | sed 's/[.]pack$//'); %s",
-					    damages[i]);
+		char *command = text_format(
+			"p=$(ls objects/pack/*.pack | head -1 | sed 's/[.]pack$//'); %s",
+			damages[i]);
 
 		sh(f->path, command);
 		free(command);
@@ -356,7 +365,10 @@ static double milliseconds(void)
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* Thousands of releases: few packs at any time, and each release is served and read like the first ones. */
+/*
+ * Thousands of releases: few packs at any time, and each release is served and read like the first
+ * ones.
+ */
 static void stays_flat(void **state)
 {
 	struct fixture *f = *state;

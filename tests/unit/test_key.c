@@ -1,4 +1,7 @@
-/* The keys of a cluster: derived values (known ones made with Python's hashlib), texts, files, refusals. */
+/*
+ * The keys of a cluster: derived values (known ones made with Python's hashlib), texts, files,
+ * refusals.
+ */
 #include "core/fs.h"
 #include "crypto/encode.h"
 #include "crypto/key.h"
@@ -65,11 +68,13 @@ static void test_derived(void **state)
 	key_role_tag(id, "internal", tag);
 	assert_hex(tag, sizeof(tag), "f1f6b7e64a892a9a");
 	key_join(&root, tag, key);
-	assert_hex(key, KEY_SIZE, "ce38b5d999a68063f64248a6b1865d82504205a2df47a0a3398608a20a1ccb26");
+	assert_hex(key, KEY_SIZE,
+		   "ce38b5d999a68063f64248a6b1865d82504205a2df47a0a3398608a20a1ccb26");
 	key_role_tag(id, "*", tag);
 	assert_hex(tag, sizeof(tag), "037c7d740ea79590");
 	key_join(&root, tag, key);
-	assert_hex(key, KEY_SIZE, "767f798da7d5e6405225af25cbf57ecb3d9281074070049374488b021b64ec8b");
+	assert_hex(key, KEY_SIZE,
+		   "767f798da7d5e6405225af25cbf57ecb3d9281074070049374488b021b64ec8b");
 }
 
 /* RFC 8032, section 7.1, test 1. */
@@ -80,10 +85,13 @@ static void test_release_public(void **state)
 
 	(void)state;
 	buf_init(&seed, KEY_SIZE);
-	assert_int_equal(decode_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", 64,
-				    &seed), 0);
+	assert_int_equal(
+		decode_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", 64,
+			   &seed),
+		0);
 	key_release_public(seed.data, public);
-	assert_hex(public, KEY_SIZE, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+	assert_hex(public, KEY_SIZE,
+		   "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
 	buf_clear(&seed);
 }
 
@@ -249,8 +257,10 @@ static void test_identity_refused(void **state)
 		{ID ID ROOT CHANNEL RELEASE, "line 2: a second cluster-id"},
 		{ID ROOT CHANNEL CHANNEL RELEASE, "line 4: a second channel key"},
 		{ID ROOT ROOT CHANNEL RELEASE, "line 3: the roots are not in the order"},
-		{ID ROOT "root 2 " KEY2 "\n" CHANNEL RELEASE, "line 3: the roots are not in the order"},
-		{ID "root 3 " KEY "\nroot 2 " KEY "\n" ROOT CHANNEL RELEASE, "line 4: more than two roots"},
+		{ID ROOT "root 2 " KEY2 "\n" CHANNEL RELEASE,
+		 "line 3: the roots are not in the order"},
+		{ID "root 3 " KEY "\nroot 2 " KEY "\n" ROOT CHANNEL RELEASE,
+		 "line 4: more than two roots"},
 		{ID "root 0 " KEY "\n" CHANNEL RELEASE, "line 2: the epoch of a root"},
 		{ID "root 01 " KEY "\n" CHANNEL RELEASE, "line 2: the epoch of a root"},
 		{ID "root -1 " KEY "\n" CHANNEL RELEASE, "line 2: the epoch of a root"},
@@ -267,13 +277,20 @@ static void test_identity_refused(void **state)
 		{ID ROOT "channel\n" RELEASE, "line 3: the channel key"},
 		{ID ROOT CHANNEL "release " KEY, "line 4: the line does not end"},
 		{ID "\n" ROOT CHANNEL RELEASE, "line 2: the line begins with no known word"},
-		{"# comment\n" ID ROOT CHANNEL RELEASE, "line 1: the line begins with no known word"},
-		{ID ROOT CHANNEL RELEASE "approve yes\n", "line 5: the line begins with no known word"},
-		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEA \n" ROOT CHANNEL RELEASE, "line 1: the cluster-id"},
-		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEA\r\n" ROOT CHANNEL RELEASE, "line 1: the cluster-id"},
-		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEB\n" ROOT CHANNEL RELEASE, "line 1: the cluster-id"},
-		{"cluster-id AQIDBAUGBwgJCgsMDQ4P\n" ROOT CHANNEL RELEASE, "line 1: the cluster-id"},
-		{"Cluster-id AQIDBAUGBwgJCgsMDQ4PEA\n" ROOT CHANNEL RELEASE, "line 1: the line begins"},
+		{"# comment\n" ID ROOT CHANNEL RELEASE,
+		 "line 1: the line begins with no known word"},
+		{ID ROOT CHANNEL RELEASE "approve yes\n",
+		 "line 5: the line begins with no known word"},
+		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEA \n" ROOT CHANNEL RELEASE,
+		 "line 1: the cluster-id"},
+		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEA\r\n" ROOT CHANNEL RELEASE,
+		 "line 1: the cluster-id"},
+		{"cluster-id AQIDBAUGBwgJCgsMDQ4PEB\n" ROOT CHANNEL RELEASE,
+		 "line 1: the cluster-id"},
+		{"cluster-id AQIDBAUGBwgJCgsMDQ4P\n" ROOT CHANNEL RELEASE,
+		 "line 1: the cluster-id"},
+		{"Cluster-id AQIDBAUGBwgJCgsMDQ4PEA\n" ROOT CHANNEL RELEASE,
+		 "line 1: the line begins"},
 	};
 	static const char nul[] = ID "root 1\0 " KEY "\n" CHANNEL RELEASE;
 
@@ -282,7 +299,8 @@ static void test_identity_refused(void **state)
 		struct identity *identity = NULL;
 		struct err err = {0};
 
-		assert_int_equal(identity_parse(rows[i].text, strlen(rows[i].text), &identity, &err), -1);
+		assert_int_equal(
+			identity_parse(rows[i].text, strlen(rows[i].text), &identity, &err), -1);
 		assert_int_equal(err.code, ERR_CORRUPT);
 		assert_non_null(strstr(err.text, rows[i].reason));
 		assert_null(strstr(err.text, "AAAA"));
@@ -366,7 +384,8 @@ static void test_identity_file_large(void **state)
 
 	(void)state;
 	memset(big, '\n', IDENTITY_TEXT_MAX + 1);
-	assert_int_equal(fs_write_new(folder_fd, "big.key", big, IDENTITY_TEXT_MAX + 1, 0600, &err), 0);
+	assert_int_equal(fs_write_new(folder_fd, "big.key", big, IDENTITY_TEXT_MAX + 1, 0600, &err),
+			 0);
 	assert_int_equal(identity_load(folder_fd, "big.key", &back, &err), -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	free(big);
@@ -396,18 +415,30 @@ static void test_static_key(void **state)
 	static_key_free(key);
 	static_key_free(again);
 	assert_int_equal(static_key_load(folder_fd, "none/node.key", &key, &err), -1);
-	assert_int_equal(fs_write_new(folder_fd, "known.key", "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo\n",
-				      44, 0600, &err), 0);
+	assert_int_equal(fs_write_new(folder_fd, "known.key",
+				      "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo\n", 44, 0600,
+				      &err),
+			 0);
 	assert_int_equal(static_key_load(folder_fd, "known.key", &key, &err), 0);
-	assert_hex(key->public, KEY_SIZE, "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+	assert_hex(key->public, KEY_SIZE,
+		   "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
 	static_key_free(key);
 }
 
 static void test_static_key_refused(void **state)
 {
 	static const char *const rows[] = {
-		"", "\n", KEY, KEY "\r\n", KEY " \n", " " KEY "\n", KEY "\n\n", KEY "A\n", KEY "=\n",
-		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB\n", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+\n",
+		"",
+		"\n",
+		KEY,
+		KEY "\r\n",
+		KEY " \n",
+		" " KEY "\n",
+		KEY "\n\n",
+		KEY "A\n",
+		KEY "=\n",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB\n",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+\n",
 	};
 	struct static_key *key = NULL;
 	struct err err = {0};
@@ -416,7 +447,9 @@ static void test_static_key_refused(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct buf kept;
 
-		assert_int_equal(fs_write_atomic(folder_fd, "bad.key", rows[i], strlen(rows[i]), 0600, &err), 0);
+		assert_int_equal(
+			fs_write_atomic(folder_fd, "bad.key", rows[i], strlen(rows[i]), 0600, &err),
+			0);
 		assert_int_equal(static_key_load(folder_fd, "bad.key", &key, &err), -1);
 		assert_int_equal(err.code, ERR_CORRUPT);
 		assert_null(key);
@@ -499,7 +532,8 @@ static void test_release_keys(void **state)
 static void test_keystore_for(void **state)
 {
 	struct identity *identity = two_of_all();
-	struct keystore *internal = keystore_for(identity, "internal"), *any = keystore_for(identity, "*");
+	struct keystore *internal = keystore_for(identity, "internal"),
+			*any = keystore_for(identity, "*");
 	uint8_t tag[ROLE_TAG_SIZE], join[KEY_SIZE];
 
 	(void)state;
@@ -571,7 +605,10 @@ static void test_keystore_round_trip(void **state)
 		for (size_t releases = 2; releases <= LIMIT_RELEASE_KEYS; releases++) {
 			char *text = keystore_text(identity, roles[i], releases);
 
-			assert_int_equal(strncmp(text, "muster-cluster:1:AQIDBAUGBwgJCgsMDQ4PEA.4294967295.", 51), 0);
+			assert_int_equal(
+				strncmp(text, "muster-cluster:1:AQIDBAUGBwgJCgsMDQ4PEA.4294967295.",
+					51),
+				0);
 			assert_true(keystore_taken(text, got));
 			assert_string_equal(got, roles[i]);
 			free(text);
@@ -620,7 +657,8 @@ static void test_keystore_refused(void **state)
 		const char *reason;
 	} rows[] = {
 		{"v:S.RjNrUUZ3WlZ6TjhqSFE5eQ==.abc.def", ERR_REFUSED, "Curity Identity Server"},
-		{"data:text/plain;aes,v:S.RjNrUUZ3WlZ6TjhqSFE5eQ==", ERR_REFUSED, "genclust makes one"},
+		{"data:text/plain;aes,v:S.RjNrUUZ3WlZ6TjhqSFE5eQ==", ERR_REFUSED,
+		 "genclust makes one"},
 		{"data:application/p12;aes,v:S.abc", ERR_REFUSED, "another product"},
 		{"muster-cluster:2:" CID, ERR_REFUSED, "version"},
 		{"muster-cluster:11:" CID, ERR_REFUSED, "version"},
@@ -628,8 +666,10 @@ static void test_keystore_refused(void **state)
 		{"", ERR_CORRUPT, "not a keystore of Muster"},
 		{"data:text/plain;base64,abcd", ERR_CORRUPT, "not a keystore of Muster"},
 		{"muster:1:abcd:efgh", ERR_CORRUPT, "not a keystore of Muster"},
-		{" " PREFIX CID ".1.*." KEY "." KEY2 "." KEY3, ERR_CORRUPT, "not a keystore of Muster"},
-		{"Muster-cluster:1:" CID ".1.*." KEY "." KEY2 "." KEY3, ERR_CORRUPT, "not a keystore"},
+		{" " PREFIX CID ".1.*." KEY "." KEY2 "." KEY3, ERR_CORRUPT,
+		 "not a keystore of Muster"},
+		{"Muster-cluster:1:" CID ".1.*." KEY "." KEY2 "." KEY3, ERR_CORRUPT,
+		 "not a keystore"},
 		{PREFIX, ERR_CORRUPT, "cluster id"},
 		{PREFIX CID, ERR_CORRUPT, "epoch"},
 		{PREFIX CID ".1.*." KEY "." KEY2, ERR_CORRUPT, "role"},
@@ -652,7 +692,8 @@ static void test_keystore_refused(void **state)
 		{PREFIX CID ".1.*." KEY "." KEY2 ",." KEY3, ERR_CORRUPT, "release key"},
 		{PREFIX CID ".1.*." KEY ".," KEY2 "." KEY3, ERR_CORRUPT, "release key"},
 		{PREFIX CID ".1.*." KEY "." KEY2 ",," KEY "." KEY3, ERR_CORRUPT, "release key"},
-		{PREFIX CID ".1.*." KEY "." KEY2 "," KEY2 "." KEY3, ERR_CORRUPT, "same release key"},
+		{PREFIX CID ".1.*." KEY "." KEY2 "," KEY2 "." KEY3, ERR_CORRUPT,
+		 "same release key"},
 	};
 	struct keystore *keystore = NULL;
 	char got[NAME_MAX_LEN + 1];

@@ -203,7 +203,10 @@ static void a_release_key_ends_when_all_have_moved(void **unused)
 	assert_int_equal(keys_add_release(&f->home, f->identity, &by, &err), -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 
-	/* not before every branch has moved; and a pin that is made meanwhile is one that nodes believe */
+	/*
+	 * not before every branch has moved; and a pin that is made meanwhile is one that nodes
+	 * believe
+	 */
 	assert_int_equal(keys_end_release(&f->home, f->identity, &by, &pins, &err), -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	keys_pins_clear(&pins);
@@ -259,7 +262,10 @@ static void an_end_that_was_killed_is_ended(void **unused)
 	fixture_free(f);
 }
 
-/* Somebody put a pin into the repository that no key of this cluster signed: the end of a key change does not sign it. */
+/*
+ * Somebody put a pin into the repository that no key of this cluster signed: the end of a key
+ * change does not sign it.
+ */
 static void a_strangers_pin_is_not_signed(void **unused)
 {
 	static const uint8_t seed[KEY_SIZE] = {7};

@@ -73,7 +73,8 @@ static int teardown(void **state)
 	struct here *h = *state;
 
 	link_free(h->link);
-	(void)fixture_teardown((void **)&h->f); /* asserts; the loop ends with the link's last handle */
+	/* asserts; the loop ends with the link's last handle */
+	(void)fixture_teardown((void **)&h->f);
 	static_key_free(h->key);
 	free(h);
 	return 0;

@@ -170,9 +170,16 @@ static void only_what_was_accepted(void **state)
 
 static void names_lead_nowhere_else(void **state)
 {
-	static const char *const bad[] = {"", ".", "..", "../node", "init-/../x", "abc",
+	static const char *const bad[] = {"",
+					  ".",
+					  "..",
+					  "../node",
+					  "init-/../x",
+					  "abc",
 					  "0123456789012345678901234567890123456789/config.xml",
-					  "init-012345678901234567890123456789012345678901234567890123456789012345678901234567890"};
+					  "init-"
+					  "01234567890123456789012345678901234567890123456789012345"
+					  "6789012345678901234567890"};
 	struct place *p = *state;
 	struct revision out;
 	struct made m;
@@ -180,9 +187,11 @@ static void names_lead_nowhere_else(void **state)
 	make(&m);
 	write_it(p, &m);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		must_fail(revision_read(&p->home, bad[i], &m.state, &out, err), ERR_CORRUPT, "no name of a revision");
-	must_fail(revision_read(&p->home, "0123456789012345678901234567890123456789", &m.state, &out, err), ERR_GONE,
-		  "revision 012345678901");
+		must_fail(revision_read(&p->home, bad[i], &m.state, &out, err), ERR_CORRUPT,
+			  "no name of a revision");
+	must_fail(revision_read(&p->home, "0123456789012345678901234567890123456789", &m.state,
+				&out, err),
+		  ERR_GONE, "revision 012345678901");
 	made_clear(&m);
 }
 

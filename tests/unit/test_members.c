@@ -1,4 +1,7 @@
-/* Membership at the admin: what reaches a node that waits, and what approve, revoke and forget do to one that is connected. */
+/*
+ * Membership at the admin: what reaches a node that waits, and what approve, revoke and forget do
+ * to one that is connected.
+ */
 #include "publish_in.h"
 #include "wire_client.h"
 
@@ -26,7 +29,8 @@ static void start(struct here *h)
 {
 	struct err err;
 
-	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h, &h->serve, &err) != 0)
+	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h,
+			&h->serve, &err) != 0)
 		fail_msg("%s", err.text);
 }
 
@@ -86,8 +90,8 @@ static void away(struct here *h, const char *name)
 }
 
 /* With a key of its own, or that of OTHER. */
-static void say_register(struct here *h, struct client *c, const struct client *other, const struct keystore *keystore,
-			 const char *name, const char *role)
+static void say_register(struct here *h, struct client *c, const struct client *other,
+			 const struct keystore *keystore, const char *name, const char *role)
 {
 	struct static_key *key = other ? static_key_of(other->key->secret) : NULL;
 
@@ -146,8 +150,8 @@ static void must_be_refused(struct client *c, const char *code)
 	client_clear(c);
 }
 
-static int try_change(struct here *h, enum member_act act, const char *node, const char *key, struct member *out,
-		      struct err *err)
+static int try_change(struct here *h, enum member_act act, const char *node, const char *key,
+		      struct member *out, struct err *err)
 {
 	const struct member_wish wish = {.act = act, .node = node, .key = key};
 
@@ -165,7 +169,8 @@ static struct member change(struct here *h, enum member_act act, const char *nod
 	return member;
 }
 
-static void must_refuse_act(struct here *h, enum member_act act, const char *node, const char *key, const char *words)
+static void must_refuse_act(struct here *h, enum member_act act, const char *node, const char *key,
+			    const char *words)
 {
 	struct member member;
 	struct err err;
@@ -191,8 +196,11 @@ static void settle(struct here *h, const struct member *member)
 static void test_waits(void **state)
 {
 	struct publication publication;
-	const struct pin_wish wish = {
-		.node = "n1", .role = "internal", .rev = "HEAD", .reason = "a test", .host = "admin.example.com"};
+	const struct pin_wish wish = {.node = "n1",
+				      .role = "internal",
+				      .rev = "HEAD",
+				      .reason = "a test",
+				      .host = "admin.example.com"};
 	struct here *h = *state;
 	struct client c, other;
 	struct buf raw;
@@ -238,7 +246,10 @@ static void test_waits(void **state)
 	client_clear(&c);
 }
 
-/* Those who are there are let in when nobody has to be approved any more, but for those who may be a revoked one. */
+/*
+ * Those who are there are let in when nobody has to be approved any more, but for those who may be
+ * a revoked one.
+ */
 static void test_setting(void **state)
 {
 	struct here *h = *state;
@@ -358,9 +369,11 @@ static void test_approve_claim(void **state)
 	hears_registered(&again, "yes");
 	say_register(h, &other, &again, h->any, "n2", "default"); /* the same key in another role */
 	must_be_refused(&other, "approval");
-	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", "0123456789abcdef", &member, &err), -1);
+	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", "0123456789abcdef", &member, &err),
+			 -1);
 	(void)key_fingerprint(node_of(h, "n1")->key, own);
-	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", own, &member, &err), 0); /* which it is */
+	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", own, &member, &err),
+			 0); /* which it is */
 	assert_false(member.changed);
 	assert_non_null(node_claim(node_of(h, "n1")));
 	assert_int_equal(try_change(h, MEMBER_APPROVE, "n1", key, &member, &err), 0);
@@ -394,9 +407,11 @@ static void test_revoke(void **state)
 	assert_int_equal(change(h, MEMBER_REVOKE, "n1").join_count, member.join_count);
 	doc = member_json(&member);
 	assert_int_equal(json_array_size(json_object_get(doc, "joinKeys")), 2);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(doc, "joinKeys"), 0), "role")),
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(doc, "joinKeys"), 0), "role")),
 			    "*");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(doc, "joinKeys"), 1), "role")),
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(doc, "joinKeys"), 1), "role")),
 			    "internal");
 	json_decref(doc);
 	stop(h);
@@ -413,7 +428,10 @@ static void test_revoke(void **state)
 	json_decref(doc);
 }
 
-/* A key that came under two names: whichever is revoked, the connection that is open under the other one ends. */
+/*
+ * A key that came under two names: whichever is revoked, the connection that is open under the
+ * other one ends.
+ */
 static void test_revoke_other_name(void **state)
 {
 	struct here *h = *state;
@@ -471,8 +489,11 @@ static void test_revoke_claim(void **state)
 
 static void test_forget(void **state)
 {
-	const struct pin_wish wish = {
-		.node = "n1", .role = "internal", .rev = "HEAD", .reason = "a test", .host = "admin.example.com"};
+	const struct pin_wish wish = {.node = "n1",
+				      .role = "internal",
+				      .rev = "HEAD",
+				      .reason = "a test",
+				      .host = "admin.example.com"};
 	struct here *h = *state;
 	struct member member;
 	struct client c;
@@ -545,8 +566,10 @@ static char *log_of(struct here *h)
 static void test_audit(void **state)
 {
 	struct here *h = *state;
-	char *text, *line, *rest, *long_text = mem_new(1, 5001), *path = home_var(&h->f->home, AUDIT_FILE);
-	const char *ends[] = {" anna/1000 approve n1", " a?b?c/1 two ?lines? and a \xc3\xa4", "half a li", " x y", NULL};
+	char *text, *line, *rest, *long_text = mem_new(1, 5001),
+				  *path = home_var(&h->f->home, AUDIT_FILE);
+	const char *ends[] = {" anna/1000 approve n1", " a?b?c/1 two ?lines? and a \xc3\xa4",
+			      "half a li", " x y", NULL};
 	struct err err;
 	struct stat st;
 	size_t n = 0;
@@ -554,7 +577,8 @@ static void test_audit(void **state)
 	assert_int_equal(audit_note(&h->f->home, "anna/1000", &err, "approve %s", "n1"), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(audit_note(&h->f->home, "a b\nc/1", &err, "two \nlines\x7f and a \xc3\xa4"), 0);
+	assert_int_equal(
+		audit_note(&h->f->home, "a b\nc/1", &err, "two \nlines\x7f and a \xc3\xa4"), 0);
 	text = log_of(h);
 	line = text_format("%shalf a li", text);
 	write_text(h->f->home.var, AUDIT_FILE, line);
@@ -597,10 +621,19 @@ static void test_who(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		members_test(test_waits),   members_test(test_setting),	      members_test(test_let_in),
-		members_test(test_approve), members_test(test_approve_claim), members_test(test_revoke),
-		members_test(test_revoke_other_name), members_test(test_revoke_claim), members_test(test_forget),  members_test(test_damaged),	      members_test(test_audit),
-		cmocka_unit_test(test_words), cmocka_unit_test(test_who),
+		members_test(test_waits),
+		members_test(test_setting),
+		members_test(test_let_in),
+		members_test(test_approve),
+		members_test(test_approve_claim),
+		members_test(test_revoke),
+		members_test(test_revoke_other_name),
+		members_test(test_revoke_claim),
+		members_test(test_forget),
+		members_test(test_damaged),
+		members_test(test_audit),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_who),
 	};
 
 	libraries_setup();

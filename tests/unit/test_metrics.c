@@ -36,9 +36,12 @@ static size_t count(const char *text, const char *part)
 
 static void node_has_its_families(void **state)
 {
-	char *text = format("{\"name\":\"n1\",\"role\":\"default\",\"nodeState\":\"WAITING\",\"isServing\":true,"
-			    "\"sequence\":7,\"activatedAt\":\"2026-01-02T03:04:05Z\",\"rejected\":null,"
-			    "\"admin\":{\"connected\":false,\"lastContact\":null},\"drift\":2,\"version\":\"1\"}");
+	char *text =
+		format("{\"name\":\"n1\",\"role\":\"default\",\"nodeState\":\"WAITING\","
+		       "\"isServing\":true,"
+		       "\"sequence\":7,\"activatedAt\":\"2026-01-02T03:04:05Z\",\"rejected\":null,"
+		       "\"admin\":{\"connected\":false,\"lastContact\":null},\"drift\":2,"
+		       "\"version\":\"1\"}");
 
 	(void)state;
 	assert_non_null(strstr(text, "muster_node_state{state=\"WAITING\"} 1\n"));
@@ -47,7 +50,8 @@ static void node_has_its_families(void **state)
 	assert_non_null(strstr(text, "\nmuster_release_activated_timestamp_seconds 1767323045\n"));
 	assert_non_null(strstr(text, "\nmuster_drift_total 2\n"));
 	assert_non_null(strstr(text, "\nmuster_rejected 0\n"));
-	assert_non_null(strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 0\n"));
+	assert_non_null(
+		strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 0\n"));
 	assert_non_null(strstr(text, "\nmuster_held_since_timestamp_seconds 0\n"));
 	assert_non_null(strstr(text, "\nmuster_approved 0\n"));
 	assert_null(strstr(text, "muster_nodes"));
@@ -62,7 +66,8 @@ static void a_hold_and_an_approval_are_told(void **state)
 			    "\"admin\":{\"connected\":true,\"approved\":true}}");
 
 	(void)state;
-	assert_non_null(strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 1\n"));
+	assert_non_null(
+		strstr(text, "\nmuster_held{by=\"node\"} 0\nmuster_held{by=\"admin\"} 1\n"));
 	assert_non_null(strstr(text, "\nmuster_held_since_timestamp_seconds 1767323045\n"));
 	assert_non_null(strstr(text, "\nmuster_approved 1\n"));
 	free(text);
@@ -79,10 +84,13 @@ static void labels_are_escaped(void **state)
 
 static void both_have_both_families_once(void **state)
 {
-	char *text = format("{\"name\":\"n\",\"role\":\"r\",\"nodeState\":\"RUNNING\",\"adminNode\":"
-			    "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"unapproved\":4,\"behind\":5,\"rejected\":6,\"ahead\":7,\"failed\":\"no space\","
-			    "\"packs\":{\"built\":3,\"hits\":4000,\"bytes\":5},\"published\":{\"at\":null,\"roles\":"
-			    "{\"r\":{\"sequence\":4}}},\"refused\":{\"reasons\":[]}}}");
+	char *text =
+		format("{\"name\":\"n\",\"role\":\"r\",\"nodeState\":\"RUNNING\",\"adminNode\":"
+		       "{\"nodes\":{\"RUNNING\":3,\"AWAY\":1},\"held\":2,\"unapproved\":4,"
+		       "\"behind\":5,\"rejected\":6,\"ahead\":7,\"failed\":\"no space\","
+		       "\"packs\":{\"built\":3,\"hits\":4000,\"bytes\":5},\"published\":{\"at\":"
+		       "null,\"roles\":"
+		       "{\"r\":{\"sequence\":4}}},\"refused\":{\"reasons\":[]}}}");
 
 	(void)state;
 	assert_non_null(strstr(text, "muster_nodes{state=\"RUNNING\"} 3\n"));
@@ -121,8 +129,8 @@ static void codes_follow_the_document(void **state)
 
 static void addresses_are_strict(void **state)
 {
-	static const char *const bad[] = {"",	    "4465",	 ":4465",	 "127.0.0.1:",	  "127.0.0.1:x",
-					  "a:65536", "a:-1",	 "a: 1",	 "127.0.0.1:1x", "a:01"};
+	static const char *const bad[] = {"",        "4465", ":4465", "127.0.0.1:",   "127.0.0.1:x",
+					  "a:65536", "a:-1", "a: 1",  "127.0.0.1:1x", "a:01"};
 	char host[HTTP_ADDRESS_MAX];
 	uint16_t port;
 	struct err err;
@@ -142,8 +150,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hold_and_an_approval_are_told),
-		cmocka_unit_test(node_has_its_families),	cmocka_unit_test(labels_are_escaped),
-		cmocka_unit_test(both_have_both_families_once), cmocka_unit_test(codes_follow_the_document),
+		cmocka_unit_test(node_has_its_families),
+		cmocka_unit_test(labels_are_escaped),
+		cmocka_unit_test(both_have_both_families_once),
+		cmocka_unit_test(codes_follow_the_document),
 		cmocka_unit_test(addresses_are_strict),
 	};
 

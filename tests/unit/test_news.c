@@ -1,4 +1,7 @@
-/* The news of an admin, and the pack that may come with them, as the node's link takes them: in pieces, cut off, too much, in between. */
+/*
+ * The news of an admin, and the pack that may come with them, as the node's link takes them: in
+ * pieces, cut off, too much, in between.
+ */
 #include "peer_fixture.h"
 
 #include "core/limits.h"
@@ -80,7 +83,8 @@ static int teardown(void **state)
 	struct here *h = *state;
 
 	link_free(h->link);
-	(void)fixture_teardown((void **)&h->f); /* asserts; the loop ends with the link's last handle */
+	/* asserts; the loop ends with the link's last handle */
+	(void)fixture_teardown((void **)&h->f);
 	static_key_free(h->key);
 	buf_clear(&h->pack);
 	free(h);
@@ -218,7 +222,8 @@ static void bytes_of_nothing(void **state)
 static void the_largest(void **state)
 {
 	struct here *h = *state;
-	char *bytes = mem_new(LIMIT_PUSHED_PACK + 1, 1), *size = text_format("%u", LIMIT_PUSHED_PACK);
+	char *bytes = mem_new(LIMIT_PUSHED_PACK + 1, 1),
+	     *size = text_format("%u", LIMIT_PUSHED_PACK);
 
 	memset(bytes, 'x', LIMIT_PUSHED_PACK);
 	tell(h, RELEASE, BASE, size);
@@ -249,10 +254,12 @@ int main(void)
 {
 #define news_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		news_test(a_pack_in_pieces), news_test(a_fetch_in_between), news_test(news_in_between),
-		news_test(cut_off),	     news_test(bytes_of_nothing),   news_test(the_largest),
-		news_test(too_large),	     news_test(far_too_large),	    news_test(of_nothing),
-		news_test(without_size),     news_test(with_no_number),	    news_test(on_no_base),
+		news_test(a_pack_in_pieces), news_test(a_fetch_in_between),
+		news_test(news_in_between),  news_test(cut_off),
+		news_test(bytes_of_nothing), news_test(the_largest),
+		news_test(too_large),        news_test(far_too_large),
+		news_test(of_nothing),       news_test(without_size),
+		news_test(with_no_number),   news_test(on_no_base),
 		news_test(of_no_release),    news_test(no_id),
 	};
 

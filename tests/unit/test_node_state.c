@@ -1,4 +1,7 @@
-/* What a node remembers: it survives writing and reading, whatever was in it, and nothing else is taken for it. */
+/*
+ * What a node remembers: it survives writing and reading, whatever was in it, and nothing else is
+ * taken for it.
+ */
 #include "node_home.h"
 
 #include "crypto/key.h"
@@ -54,7 +57,8 @@ static struct node_state sample(void)
 	}
 	entry_verdict(state.log, VERDICT_REJECTED, "vet", "10-no: exit status 1");
 	entry_verdict(state.log + 1, VERDICT_ACTIVE, "", NULL);
-	entry_verdict(state.log + 2, VERDICT_BURNT, "activate", "bytes \xff\xfe and \x01\n \xc3\xa4");
+	entry_verdict(state.log + 2, VERDICT_BURNT, "activate",
+		      "bytes \xff\xfe and \x01\n \xc3\xa4");
 	return state;
 }
 
@@ -119,7 +123,8 @@ static void every_truncation_is_damage(void **state_)
 	must(fs_make_dirs(p->home.var_fd, "node", 0700, err));
 	for (size_t n = 0; n < strlen(text); n += n < 600 ? 1 : 37) {
 		/* in place: durability is not what is tested here */
-		int fd = openat(p->home.var_fd, "node/state", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		int fd = openat(p->home.var_fd, "node/state",
+				O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 		assert_int_equal(write(fd, text, n), n);
 		assert_int_equal(close(fd), 0);
@@ -130,7 +135,10 @@ static void every_truncation_is_damage(void **state_)
 	node_state_clear(&state);
 }
 
-/* It is what was written last, whatever becomes of the state; and a copy that cannot be made keeps nobody from writing. */
+/*
+ * It is what was written last, whatever becomes of the state; and a copy that cannot be made keeps
+ * nobody from writing.
+ */
 static void a_copy_is_kept(void **state_)
 {
 	struct place *p = *state_;
@@ -165,17 +173,27 @@ static void a_copy_is_kept(void **state_)
 	node_state_clear(&state);
 }
 
-/* Members that were thought of later: without them nothing is known of etc/init, so that nothing differs from it. */
+/*
+ * Members that were thought of later: without them nothing is known of etc/init, so that nothing
+ * differs from it.
+ */
 static void an_older_one_is_read(void **state_)
 {
 	static const char *const later[] = {"initWins", "initFiles", "joined"};
 	static const struct {
 		const char *member, *value;
 	} bad[] = {
-		{"initWins", "1"}, {"initWins", "null"}, {"initFiles", "[]"}, {"initFiles", "null"},
-		{"initFiles", "{\"a.xml\":\"00\"}"}, {"joined", "null"}, {"joined", "\"a/b\""}, {"joined", "7"},
-		{"joined", "\"0123456789012345678901234567890123456789012345678901234567890123456789"
-			   "0123456789\""},
+		{"initWins", "1"},
+		{"initWins", "null"},
+		{"initFiles", "[]"},
+		{"initFiles", "null"},
+		{"initFiles", "{\"a.xml\":\"00\"}"},
+		{"joined", "null"},
+		{"joined", "\"a/b\""},
+		{"joined", "7"},
+		{"joined",
+		 "\"0123456789012345678901234567890123456789012345678901234567890123456789"
+		 "0123456789\""},
 	};
 	struct place *p = *state_;
 	struct node_state state = sample(), back;
@@ -185,7 +203,8 @@ static void an_older_one_is_read(void **state_)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		json_t *copy = json_deep_copy(doc);
 
-		(void)json_object_set_new(copy, bad[i].member, json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
+		(void)json_object_set_new(copy, bad[i].member,
+					  json_loads(bad[i].value, JSON_DECODE_ANY, NULL));
 		changed = json_dumps(copy, 0);
 		put_file(p, "node/state", changed);
 		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
@@ -212,13 +231,19 @@ static void every_member_is_looked_at(void **state_)
 	static const struct {
 		const char *member, *value;
 	} rows[] = {
-		{"version", "2"},	 {"version", "\"1\""}, {"cluster", "\"\""},	  {"cluster", "\"0g\""},
-		{"cluster", "7"},	 {"role", "\"../x\""}, {"role", "\"\""},	  {"accepted", "\"12\""},
-		{"sequence", "-1"},	 {"sequence", "1.5"},  {"keys", "[\"AAAA\"]"},	  {"keys", "[7]"},
-		{"init", "null"},	 {"active", "\"a/b\""}, {"active", "null"},	  {"log", "[{}]"},
-		{"log", "[7]"},		 {"here", "7"},	       {"here", "{}"},		  {"here", "\"x\""},
-		{"pinned", "[]"},	 {"pinned", "{\"release\":7}"},
-		{"pinSequence", "-1"},	 {"pinSequence", "0"}, {"pinSequence", "\"1\""},
+		{"version", "2"},         {"version", "\"1\""},
+		{"cluster", "\"\""},      {"cluster", "\"0g\""},
+		{"cluster", "7"},         {"role", "\"../x\""},
+		{"role", "\"\""},         {"accepted", "\"12\""},
+		{"sequence", "-1"},       {"sequence", "1.5"},
+		{"keys", "[\"AAAA\"]"},   {"keys", "[7]"},
+		{"init", "null"},         {"active", "\"a/b\""},
+		{"active", "null"},       {"log", "[{}]"},
+		{"log", "[7]"},           {"here", "7"},
+		{"here", "{}"},           {"here", "\"x\""},
+		{"pinned", "[]"},         {"pinned", "{\"release\":7}"},
+		{"pinSequence", "-1"},    {"pinSequence", "0"},
+		{"pinSequence", "\"1\""},
 	};
 	struct place *p = *state_;
 	struct node_state state = sample(), back;
@@ -228,9 +253,10 @@ static void every_member_is_looked_at(void **state_)
 		json_t *doc = json_loads(text, 0, NULL);
 		char *changed;
 
-		assert_int_equal(json_object_set_new(doc, rows[i].member,
-						     json_loads(rows[i].value, JSON_DECODE_ANY, NULL)),
-				 0);
+		assert_int_equal(
+			json_object_set_new(doc, rows[i].member,
+					    json_loads(rows[i].value, JSON_DECODE_ANY, NULL)),
+			0);
 		changed = json_dumps(doc, 0);
 		put_file(p, "node/state", changed);
 		must_fail(node_state_load(&back, &p->home, err), ERR_CORRUPT, "damaged");
@@ -250,14 +276,16 @@ static void entries_are_looked_at(void **state_)
 {
 	static const struct {
 		const char *member, *value;
-	} rows[] = {{"release", "\"x\""},  {"source", "\"\""}, {"sequence", "-1"}, {"activatedAt", "\"now\""},
-		    {"verdict", "\"fine\""}, {"verdict", "7"},  {"step", "null"},    {"reason", "7"}};
+	} rows[] = {{"release", "\"x\""},       {"source", "\"\""},      {"sequence", "-1"},
+		    {"activatedAt", "\"now\""}, {"verdict", "\"fine\""}, {"verdict", "7"},
+		    {"step", "null"},           {"reason", "7"}};
 	struct place *p = *state_;
 	struct node_state state = sample(), back;
 	char *text = node_state_format(&state);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		json_t *doc = json_loads(text, 0, NULL), *entry = json_array_get(json_object_get(doc, "log"), 1);
+		json_t *doc = json_loads(text, 0, NULL),
+		       *entry = json_array_get(json_object_get(doc, "log"), 1);
 		char *changed;
 
 		(void)json_object_set_new(entry, rows[i].member,
@@ -276,14 +304,16 @@ static void holds_are_looked_at(void **state_)
 {
 	static const struct {
 		const char *member, *value;
-	} rows[] = {{"release", "\"\""}, {"release", "\"a/b\""}, {"release", "null"},		  {"since", "-1"},
-		    {"since", "\"\""},	 {"since", "1.5"},	 {"since", "253402300800"}, {"reason", "null"}};
+	} rows[] = {{"release", "\"\""},       {"release", "\"a/b\""}, {"release", "null"},
+		    {"since", "-1"},           {"since", "\"\""},      {"since", "1.5"},
+		    {"since", "253402300800"}, {"reason", "null"}};
 	struct place *p = *state_;
 	struct node_state state = sample(), back;
 	char *text = node_state_format(&state);
 
 	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
-		json_t *doc = json_loads(text, 0, NULL), *hold = json_object_get(doc, i % 2 ? "here" : "pinned");
+		json_t *doc = json_loads(text, 0, NULL),
+		       *hold = json_object_get(doc, i % 2 ? "here" : "pinned");
 		char *changed;
 
 		(void)json_object_set_new(hold, rows[i / 2].member,
@@ -314,7 +344,8 @@ static void held_ones_are_kept(void **state_)
 	for (unsigned i = 4; i < 3 * STATE_LOG_MAX; i++) {
 		oid = oid_of(i);
 		(void)node_state_note(&state, &oid, i);
-		assert_true(node_state_accepted(&state, &here) && node_state_accepted(&state, &pinned) &&
+		assert_true(node_state_accepted(&state, &here) &&
+			    node_state_accepted(&state, &pinned) &&
 			    node_state_accepted(&state, &active));
 	}
 	assert_int_equal(state.log_count, STATE_LOG_MAX);
@@ -326,7 +357,10 @@ static void held_ones_are_kept(void **state_)
 	node_state_clear(&state);
 }
 
-/* However many releases are refused after it: what is active stays known, or the next start could not verify it. */
+/*
+ * However many releases are refused after it: what is active stays known, or the next start could
+ * not verify it.
+ */
 static void the_active_one_is_kept(void **state_)
 {
 	struct place *p = *state_;
@@ -354,7 +388,9 @@ static void the_active_one_is_kept(void **state_)
 	node_state_clear(&back);
 }
 
-/* So is what a start falls back to, also where the verdicts were lost with the state and made anew. */
+/*
+ * So is what a start falls back to, also where the verdicts were lost with the state and made anew.
+ */
 static void the_one_to_fall_back_to_is_kept(void **state_)
 {
 	struct node_state state = {.known = true};
@@ -388,12 +424,17 @@ static void a_verdict_may_repeat_its_reason(void **state_)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		place_test(a_new_home_knows_nothing), place_test(comes_back),
+		place_test(a_new_home_knows_nothing),
+		place_test(comes_back),
 		place_test(every_truncation_is_damage),
-		place_test(a_copy_is_kept), place_test(an_older_one_is_read), place_test(every_member_is_looked_at),
-		place_test(entries_are_looked_at),	place_test(the_active_one_is_kept),
+		place_test(a_copy_is_kept),
+		place_test(an_older_one_is_read),
+		place_test(every_member_is_looked_at),
+		place_test(entries_are_looked_at),
+		place_test(the_active_one_is_kept),
 		cmocka_unit_test(the_one_to_fall_back_to_is_kept),
-		place_test(a_verdict_may_repeat_its_reason), place_test(holds_are_looked_at),
+		place_test(a_verdict_may_repeat_its_reason),
+		place_test(holds_are_looked_at),
 		place_test(held_ones_are_kept),
 	};
 

@@ -1,6 +1,6 @@
 /*
- * The Noise engine, checked with vectors that other implementations made: the one for IKpsk1 always, those of every
- * other pattern when they are there; then all that must be refused.
+ * The Noise engine, checked with vectors that other implementations made: the one for IKpsk1
+ * always, those of every other pattern when they are there; then all that must be refused.
  */
 #include "channel/noise.h"
 #include "core/text.h"
@@ -22,7 +22,10 @@
 #define TEST_SRCDIR "."
 #endif
 
-/* --- patterns, as in sections 7.4, 7.5 and 18.1 of the specification: messages are separated by '|' --- */
+/*
+ * --- patterns, as in sections 7.4, 7.5 and 18.1 of the specification: messages are separated by
+ * '|' ---
+ */
 
 static const struct row {
 	const char *name;
@@ -125,12 +128,15 @@ static void pattern_of(const char *name, struct noise_pattern *pattern, bool *on
 		message += p[n] == '|';
 		p += n + (p[n] != '\0');
 	}
-	/* psk0 stands at the start of the first message, pskN at the end of message N (section 9.4) */
+	/*
+	 * psk0 stands at the start of the first message, pskN at the end of message N (section 9.4)
+	 */
 	copy = text_copy(name + base);
 	for (char *word = strtok_r(copy, "+", &save); word; word = strtok_r(NULL, "+", &save)) {
 		int place = word[3] - '0';
 
-		assert_true(strncmp(word, "psk", 3) == 0 && place >= 0 && place <= NOISE_MESSAGES_MAX);
+		assert_true(strncmp(word, "psk", 3) == 0 && place >= 0 &&
+			    place <= NOISE_MESSAGES_MAX);
 		add_token(pattern->messages[place > 0 ? place - 1 : 0], NOISE_PSK, place == 0);
 	}
 	free(copy);
@@ -145,7 +151,8 @@ static struct buf bytes_of(const json_t *hex)
 
 	buf_init(&out, 100000);
 	if (hex)
-		assert_int_equal(decode_hex(json_string_value(hex), json_string_length(hex), &out), 0);
+		assert_int_equal(decode_hex(json_string_value(hex), json_string_length(hex), &out),
+				 0);
 	return out;
 }
 
@@ -158,9 +165,11 @@ static struct buf member(const json_t *object, const char *prefix, const char *n
 }
 
 /* One side, made from the members that begin with PREFIX. */
-static struct noise *side_of(const json_t *vector, const char *prefix, const struct noise_pattern *pattern)
+static struct noise *side_of(const json_t *vector, const char *prefix,
+			     const struct noise_pattern *pattern)
 {
-	struct buf prologue = member(vector, prefix, "prologue"), secret = member(vector, prefix, "static");
+	struct buf prologue = member(vector, prefix, "prologue"),
+		   secret = member(vector, prefix, "static");
 	struct buf ephemeral = member(vector, prefix, "ephemeral");
 	struct buf remote = member(vector, prefix, "remote_static");
 	uint8_t psks[NOISE_PSKS_MAX][KEY_SIZE];
@@ -255,10 +264,13 @@ static void check_transport_message(struct ends *ends, bool by_initiator, const 
 	noise_encrypt(ends->send[from], nonce, NULL, 0, payload->data, payload->len, &sent);
 	assert_int_equal(sent.len, want->len);
 	assert_memory_equal(sent.data, want->data, want->len);
-	assert_int_equal(noise_decrypt(ends->receive[1 - from], nonce, NULL, 0, want->data, want->len, &got), 0);
+	assert_int_equal(
+		noise_decrypt(ends->receive[1 - from], nonce, NULL, 0, want->data, want->len, &got),
+		0);
 	assert_int_equal(got.len, payload->len);
 	assert_memory_equal(got.data, payload->data, payload->len);
-	assert_int_equal(noise_decrypt(ends->receive[1 - from], nonce + 1, NULL, 0, want->data, want->len, &got),
+	assert_int_equal(noise_decrypt(ends->receive[1 - from], nonce + 1, NULL, 0, want->data,
+				       want->len, &got),
 			 -1);
 	buf_clear(&sent);
 	buf_clear(&got);
@@ -303,7 +315,8 @@ static void check_vector(const json_t *vector)
 	ends.initiator = side_of(vector, "init_", &pattern);
 	ends.responder = side_of(vector, "resp_", &pattern);
 	json_array_foreach(json_object_get(vector, "messages"), i, message) {
-		struct buf payload = member(message, "", "payload"), want = member(message, "", "ciphertext");
+		struct buf payload = member(message, "", "payload"),
+			   want = member(message, "", "ciphertext");
 		bool by_initiator = i % 2 == 0;
 
 		if (!noise_done(ends.initiator)) {
@@ -312,7 +325,8 @@ static void check_vector(const json_t *vector)
 			if (noise_done(ends.initiator))
 				check_split(&ends, vector);
 		} else {
-			check_transport_message(&ends, ends.one_way || by_initiator, &payload, &want);
+			check_transport_message(&ends, ends.one_way || by_initiator, &payload,
+						&want);
 		}
 		messages++;
 		buf_clear(&payload);
@@ -383,9 +397,14 @@ static void pair_init(struct pair *pair)
 	*pair = (struct pair){.node = random_static_key(), .admin = random_static_key()};
 	crypto_random(pair->psk, sizeof(pair->psk));
 	pair->initiator = (struct noise_config){
-		.pattern = &noise_ikpsk1, .initiator = true, .prologue = "hello", .prologue_size = 5,
-		.local = pair->node, .remote_public = pair->admin->public,
-		.psks = (const uint8_t(*)[KEY_SIZE])pair->psk, .psk_count = 1,
+		.pattern = &noise_ikpsk1,
+		.initiator = true,
+		.prologue = "hello",
+		.prologue_size = 5,
+		.local = pair->node,
+		.remote_public = pair->admin->public,
+		.psks = (const uint8_t(*)[KEY_SIZE])pair->psk,
+		.psk_count = 1,
 	};
 	pair->responder = pair->initiator;
 	pair->responder.initiator = false;
@@ -459,7 +478,10 @@ static void test_handshake(void **state)
 	assert_memory_equal(send[0], receive[1], KEY_SIZE);
 	assert_memory_equal(send[1], receive[0], KEY_SIZE);
 	assert_memory_equal(hash[0], hash[1], NOISE_HASH_SIZE);
-	/* every handshake has other keys: a replayed first message gives the one who replays it nothing */
+	/*
+	 * every handshake has other keys: a replayed first message gives the one who replays it
+	 * nothing
+	 */
 	noise_free(responder);
 	responder = noise_new(&pair.responder);
 	buf_reset(&second);
@@ -500,8 +522,12 @@ static void test_first_message_damage(void **state)
 	pair_clear(&pair);
 }
 
-/* The initiator is rebuilt for each try, with the same ephemeral key, since a failed one is of no more use. */
-static bool second_taken(const struct pair *pair, const uint8_t *ephemeral, const uint8_t *message, size_t n)
+/*
+ * The initiator is rebuilt for each try, with the same ephemeral key, since a failed one is of no
+ * more use.
+ */
+static bool second_taken(const struct pair *pair, const uint8_t *ephemeral, const uint8_t *message,
+			 size_t n)
 {
 	struct noise_config config = pair->initiator;
 	struct err err = {0};
@@ -725,7 +751,8 @@ static void test_transport(void **state)
 		assert_int_equal(noise_decrypt(key, 5, "ad", 2, sealed.data, n, &open), -1);
 	for (size_t bit = 0; bit < 8 * sealed.len; bit++) {
 		sealed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(noise_decrypt(key, 5, "ad", 2, sealed.data, sealed.len, &open), -1);
+		assert_int_equal(noise_decrypt(key, 5, "ad", 2, sealed.data, sealed.len, &open),
+				 -1);
 		sealed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	assert_int_equal(noise_decrypt(key, 4, "ad", 2, sealed.data, sealed.len, &open), -1);
@@ -748,7 +775,10 @@ static void test_transport(void **state)
 	buf_clear(&open);
 }
 
-/* REKEY(k) is the second block of ChaCha20's key stream: this one was made with a Python implementation of RFC 8439. */
+/*
+ * REKEY(k) is the second block of ChaCha20's key stream: this one was made with a Python
+ * implementation of RFC 8439.
+ */
 static void test_rekey(void **state)
 {
 	uint8_t key[KEY_SIZE];
@@ -759,8 +789,10 @@ static void test_rekey(void **state)
 		key[i] = (uint8_t)i;
 	noise_rekey(key);
 	buf_init(&want, KEY_SIZE);
-	assert_int_equal(decode_hex("50835543a205b22c9323f2022bc4f67d838f90e61d5ccf33c4513e01f85b5042", 64,
-				    &want), 0);
+	assert_int_equal(
+		decode_hex("50835543a205b22c9323f2022bc4f67d838f90e61d5ccf33c4513e01f85b5042", 64,
+			   &want),
+		0);
 	assert_memory_equal(key, want.data, KEY_SIZE);
 	buf_clear(&want);
 }

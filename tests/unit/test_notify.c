@@ -24,11 +24,13 @@ struct manager {
 static struct manager manager_new(const char *folder)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct manager manager = {.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+	struct manager manager = {
+		.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
 	socklen_t size = sizeof(sa_family_t);
 
 	if (folder) {
-		assert_true(snprintf(manager.path, sizeof(manager.path), "%s/socket", folder) < 100);
+		assert_true(snprintf(manager.path, sizeof(manager.path), "%s/socket", folder) <
+			    100);
 		memcpy(manager.name, manager.path, sizeof(manager.name));
 		memcpy(address.sun_path, manager.path, strlen(manager.path));
 		size = sizeof(address);
@@ -38,7 +40,8 @@ static struct manager manager_new(const char *folder)
 	if (!folder) {
 		size = sizeof(address);
 		assert_int_equal(getsockname(manager.fd, (struct sockaddr *)&address, &size), 0);
-		memcpy(manager.name, address.sun_path, size - offsetof(struct sockaddr_un, sun_path));
+		memcpy(manager.name, address.sun_path,
+		       size - offsetof(struct sockaddr_un, sun_path));
 		manager.name[0] = '@';
 	}
 	assert_int_equal(setenv("NOTIFY_SOCKET", manager.name, 1), 0);
@@ -113,7 +116,8 @@ static void test_abstract(void **state)
 static void test_nobody(void **state)
 {
 	char long_name[300] = "/";
-	const char *const names[] = {"", "@", "/", "socket", "unix:/x", long_name, "/nonexistent/socket"};
+	const char *const names[] = {
+		"", "@", "/", "socket", "unix:/x", long_name, "/nonexistent/socket"};
 	struct notify notify;
 
 	(void)state;
@@ -212,10 +216,19 @@ static void test_watchdog(void **state)
 		const char *usec, *pid;
 		uint64_t ms;
 	} rows[] = {
-		{"30000000", NULL, 15000}, {"30000000", own, 15000}, {"3000", NULL, 1}, {"1", NULL, 1},
-		{"0", NULL, 0},		   {"", NULL, 0},	     {"-1", NULL, 0},	{"1s", NULL, 0},
-		{"99999999999999999999", NULL, 0},		     {"30000000", "1", 0},
-		{"30000000", "", 0},	   {"30000000", "x", 0},     {NULL, own, 0},
+		{"30000000", NULL, 15000},
+		{"30000000", own, 15000},
+		{"3000", NULL, 1},
+		{"1", NULL, 1},
+		{"0", NULL, 0},
+		{"", NULL, 0},
+		{"-1", NULL, 0},
+		{"1s", NULL, 0},
+		{"99999999999999999999", NULL, 0},
+		{"30000000", "1", 0},
+		{"30000000", "", 0},
+		{"30000000", "x", 0},
+		{NULL, own, 0},
 	};
 	struct manager manager = manager_new(NULL);
 

@@ -1,4 +1,7 @@
-/* The pack cache: built once for all who ask, given back at any time, bounded, and closed in the middle. */
+/*
+ * The pack cache: built once for all who ask, given back at any time, bounded, and closed in the
+ * middle.
+ */
 #include "channel/packcache.h"
 #include "core/limits.h"
 #include "core/loop.h"
@@ -76,7 +79,8 @@ static void on_ready(void *arg, const uint8_t *pack, size_t size, const struct e
 static void ask(struct here *h, struct asker *a, unsigned tip, unsigned common)
 {
 	*a = (struct asker){.here = h, .act = a->act};
-	a->ticket = packcache_ask(h->cache, h->chain + tip, common ? h->chain + common - 1 : NULL, on_ready, a);
+	a->ticket = packcache_ask(h->cache, h->chain + tip, common ? h->chain + common - 1 : NULL,
+				  on_ready, a);
 }
 
 static struct packcache_stats stats(struct here *h)
@@ -111,7 +115,8 @@ static void test_built_once(void **state)
 	for (int i = 0; i < ASKERS; i++) {
 		assert_int_equal(askers[i].called, 1);
 		assert_true(askers[i].good);
-		assert_ptr_equal(packcache_pack(askers[i].ticket, &size), pack); /* the same bytes */
+		assert_ptr_equal(packcache_pack(askers[i].ticket, &size),
+				 pack); /* the same bytes */
 		assert_int_equal(size, askers[i].size);
 		give_back(askers + i);
 	}
@@ -221,7 +226,8 @@ static void give_all_back(struct asker *a)
 /* Who is told first gives every ticket back: the others are not told. */
 static void test_given_back_within(void **state)
 {
-	struct asker askers[4] = {{.act = give_all_back}, {.act = give_all_back}, {.act = give_all_back}};
+	struct asker askers[4] = {
+		{.act = give_all_back}, {.act = give_all_back}, {.act = give_all_back}};
 	struct here *h = *state;
 	unsigned told = 0;
 
@@ -296,7 +302,9 @@ static void test_free_while_building(void **state)
 	run_out(h);
 }
 
-/* Large packs: what no one holds goes, oldest use first; while too much is held, nothing is begun. */
+/*
+ * Large packs: what no one holds goes, oldest use first; while too much is held, nothing is begun.
+ */
 static void test_bounds(void **state)
 {
 	enum { COUNT = 4, SIZE = 22 << 20 };

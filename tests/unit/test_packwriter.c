@@ -1,4 +1,6 @@
-/* The pack writer: what is held can be read before it is on the disk, and is one pack afterwards. */
+/*
+ * The pack writer: what is held can be read before it is on the disk, and is one pack afterwards.
+ */
 #include "repo_fixture.h"
 
 #include "core/limits.h"
@@ -56,7 +58,8 @@ static void held_until_finished(void **state)
 	/* the same handle finds them in the pack now */
 	must(repo_ref_set(f->repo, "refs/heads/web", NULL, c + 2, err));
 	need("git");
-	expect_answer(f->path, "git fsck --strict 2>&1 | grep -v notice; git rev-list web | wc -l", "3");
+	expect_answer(f->path, "git fsck --strict 2>&1 | grep -v notice; git rev-list web | wc -l",
+		      "3");
 	expect_answer(f->path, "git count-objects -v | grep -E '^(count|in-pack|packs)'",
 		      "count: 0\nin-pack: 13\npacks: 1");
 }
@@ -227,8 +230,12 @@ static void refs_refuse_together(void **state)
 
 static void refs_have_names(void **state)
 {
-	static const char *const names[] = {"HEAD",		 "refs/x",	      "refs/heads/",
-					    "refs/heads/../../x", "refs/heads/a.lock", "refs/heads/a b",
+	static const char *const names[] = {"HEAD",
+					    "refs/x",
+					    "refs/heads/",
+					    "refs/heads/../../x",
+					    "refs/heads/a.lock",
+					    "refs/heads/a b",
 					    "/refs/heads/a"};
 	struct fixture *f = *state;
 	struct oid c[1];

@@ -307,7 +307,8 @@ static void test_too_long(void **state)
 	for (int i = 0; i < TIMES; i++)
 		buf_puts(&body, "#{A}");
 	buf_puts(&body, "</a>");
-	fill(buf_text(&body), params, NULL, "t.xml:1: /a: parameter A and the others make the value too long");
+	fill(buf_text(&body), params, NULL,
+	     "t.xml:1: /a: parameter A and the others make the value too long");
 	buf_clear(&body);
 	free(params);
 	free(value);

@@ -1,4 +1,7 @@
-/* Peers of both ends on one loop: the handshake, both lanes, flow control, every wait, closing from anywhere. */
+/*
+ * Peers of both ends on one loop: the handshake, both lanes, flow control, every wait, closing from
+ * anywhere.
+ */
 #include "peer_fixture.h"
 
 #include "channel/peer_state.h"
@@ -197,7 +200,8 @@ static void test_control_both_ways(void **state)
 		say(f->node.peer, CONTROL_STATUS);
 		say(f->admin.peer, CONTROL_HEAD);
 		if (i % LIMIT_CONTROL_BURST == 0)
-			spin_until(f, f->admin.calls[CALL_CONTROL] == i && f->node.calls[CALL_CONTROL] == i);
+			spin_until(f, f->admin.calls[CALL_CONTROL] == i &&
+					      f->node.calls[CALL_CONTROL] == i);
 	}
 	assert_int_equal(peer_pending(f->node.peer), 0);
 }
@@ -331,7 +335,10 @@ static void test_never_reads(void **state)
 	buf_clear(&sample);
 }
 
-/* A node that says more than any has to say keeps the loop from the others: it is closed, and one that says little is not. */
+/*
+ * A node that says more than any has to say keeps the loop from the others: it is closed, and one
+ * that says little is not.
+ */
 static void test_says_too_much(void **state)
 {
 	struct fixture *f = *state;
@@ -357,7 +364,10 @@ static void test_says_too_much(void **state)
 	assert_in_range(f->admin.calls[CALL_CONTROL], 0, 2 * LIMIT_CONTROL_BURST);
 }
 
-/* One who asks on and on without reading the answers fails, at a bound, and not from within the send. */
+/*
+ * One who asks on and on without reading the answers fails, at a bound, and not from within the
+ * send.
+ */
 static void test_asks_without_reading(void **state)
 {
 	struct fixture *f = *state;
@@ -581,7 +591,8 @@ static void test_stop_at_once(void **state)
 
 		side_start(f, &side, random_key());
 		for (int i = 0; i < 4; i++)
-			(void)peers_dial(side.peers, i % 2 ? "localhost" : "127.0.0.1", f->port, f->keystore);
+			(void)peers_dial(side.peers, i % 2 ? "localhost" : "127.0.0.1", f->port,
+					 f->keystore);
 		for (int i = 0; i < turns; i++)
 			(void)uv_run(&f->loop, UV_RUN_NOWAIT);
 		peers_free(side.peers);
@@ -645,12 +656,16 @@ static void test_admin_stops_in_handshake(void **state)
 	struct fixture *f = *state;
 
 	fill_handshakes(f);
-	peers_free(f->admin.peers); /* what is under way ends before its memory goes: see the teardown */
+	/* what is under way ends before its memory goes: see the teardown */
+	peers_free(f->admin.peers);
 	f->admin.peers = NULL;
 	spin_until(f, f->node.calls[CALL_CLOSED] == MANY);
 }
 
-/* All nodes at once, and room for few: who waits for an answer is not closed for who comes after it. */
+/*
+ * All nodes at once, and room for few: who waits for an answer is not closed for who comes after
+ * it.
+ */
 static void test_room_in_handshake(void **state)
 {
 	struct fixture *f = *state;

@@ -148,7 +148,8 @@ static void signed_but_other_forms_are_refused(void **state)
 		buf_put(&other, text, (size_t)(at - text));
 		buf_puts(&other, changes[i][1]);
 		buf_puts(&other, at + strlen(changes[i][0]));
-		sshsig_sign(identity->release_seed[0], SSHSIG_NAMESPACE, other.data, other.len, &other);
+		sshsig_sign(identity->release_seed[0], SSHSIG_NAMESPACE, other.data, other.len,
+			    &other);
 		assert_int_equal(pin_parse(other.data, other.len, &out, &err), -1);
 		buf_clear(&other);
 	}
@@ -225,10 +226,11 @@ static void stock_git_verifies_it(void **state)
 		skip();
 	}
 	assert_non_null(mkdtemp(folder));
-	assert_int_equal(run("cd %s && git init -q --bare r && cd r && T=$(git mktree </dev/null) && "
-			     "git -c user.name=a -c user.email=b commit-tree -m x $T >../commit",
-			     folder),
-			 0);
+	assert_int_equal(
+		run("cd %s && git init -q --bare r && cd r && T=$(git mktree </dev/null) && "
+		    "git -c user.name=a -c user.email=b commit-tree -m x $T >../commit",
+		    folder),
+		0);
 	path = text_format("%s/commit", folder);
 	buf_init(&signers, 4096);
 	assert_int_equal(fs_read(AT_FDCWD, path, &signers, &err), 0);
@@ -246,10 +248,12 @@ static void stock_git_verifies_it(void **state)
 	path = text_format("%s/signers", folder);
 	assert_int_equal(fs_write_new(AT_FDCWD, path, signers.data, signers.len, 0600, &err), 0);
 	free(path);
-	assert_int_equal(run("cd %s/r && git update-ref refs/tags/node1 $(git hash-object -t tag -w ../tag) && "
-			     "git -c gpg.ssh.allowedSignersFile=%s/signers verify-tag node1 2>/dev/null",
-			     folder, folder),
-			 0);
+	assert_int_equal(
+		run("cd %s/r && git update-ref refs/tags/node1 $(git hash-object -t tag -w ../tag) "
+		    "&& "
+		    "git -c gpg.ssh.allowedSignersFile=%s/signers verify-tag node1 2>/dev/null",
+		    folder, folder),
+		0);
 	assert_int_equal(run("rm -rf %s", folder), 0);
 	buf_clear(&raw);
 	buf_clear(&signers);

@@ -39,7 +39,8 @@ static void revisions_mean_releases(void **unused)
 	assert_int_equal(pin_resolve(&f->home, "internal", "HEAD~1", &second, &err), 0);
 	assert_false(oid_equal(&second, &third) || oid_equal(&second, &first));
 	assert_int_equal(pin_resolve(&f->home, "internal", "HEAD~2", &got, &err), 0);
-	assert_true(oid_equal(&got, &second)); /* its commit, and the one after that changed nothing */
+	/* its commit, and the one after that changed nothing */
+	assert_true(oid_equal(&got, &second));
 	assert_int_equal(pin_resolve(&f->home, "internal", oid_hex(&first, hex), &got, &err), 0);
 	assert_true(oid_equal(&got, &first));
 	hex[7] = '\0';
@@ -166,8 +167,11 @@ static void sequences_end(void **unused)
 {
 	struct oid first, third;
 	struct fixture *f = three_releases(&first, &third);
-	struct pin_wish wish = {
-		.node = "node2", .role = "internal", .rev = "HEAD", .host = "admin.example.com", .above = UINT64_MAX};
+	struct pin_wish wish = {.node = "node2",
+				.role = "internal",
+				.rev = "HEAD",
+				.host = "admin.example.com",
+				.above = UINT64_MAX};
 	struct pin pin;
 	struct buf raw;
 	struct err err;

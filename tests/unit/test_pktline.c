@@ -112,8 +112,25 @@ static void test_every_truncation(void **state)
 static void test_bad(void **state)
 {
 	static const char *const rows[] = {
-		"0001", "0002", "0003", "0001abc", "fff1", "ffff", "xxxx", "00g0", "-001", "+004", " 004",
-		"0x04", "000\n", "g", "0g", "00 ", "HTTP/1.1 400", "\x16\x03\x01", "SSH-2.0-OpenSSH",
+		"0001",
+		"0002",
+		"0003",
+		"0001abc",
+		"fff1",
+		"ffff",
+		"xxxx",
+		"00g0",
+		"-001",
+		"+004",
+		" 004",
+		"0x04",
+		"000\n",
+		"g",
+		"0g",
+		"00 ",
+		"HTTP/1.1 400",
+		"\x16\x03\x01",
+		"SSH-2.0-OpenSSH",
 	};
 
 	(void)state;

@@ -408,8 +408,9 @@ static void check_refuses(const struct fileset *set, const char *want)
 
 static void test_check(void **unused)
 {
-	static const char *const bad[] = {"laughs",  "external", "xinclude", "doctype",	 "cdata",    "utf8",  "latin1", "mixed",
-					  "outside", "unclosed", "root",     "endpoint", "duplicate-key"};
+	static const char *const bad[] = {
+		"laughs", "external", "xinclude", "doctype", "cdata",    "utf8",         "latin1",
+		"mixed",  "outside",  "unclosed", "root",    "endpoint", "duplicate-key"};
 	static const char head[] = "<config xmlns=\"http://tail-f.com/ns/config/1.0\">";
 	struct fileset set = {.count = 0};
 	struct err err;
@@ -421,7 +422,8 @@ static void test_check(void **unused)
 
 		buf_init(&text, 1 << 20);
 		assert_int_equal(fs_read(AT_FDCWD, name, &text, &err), 0);
-		assert_int_equal(fileset_add(&set, "config.xml", FILE_PLAIN, text.data, text.len, &err), 0);
+		assert_int_equal(
+			fileset_add(&set, "config.xml", FILE_PLAIN, text.data, text.len, &err), 0);
 		check_refuses(&set, "config.xml:");
 		fileset_clear(&set);
 		buf_clear(&text);
@@ -445,14 +447,17 @@ static void test_check(void **unused)
 	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><a>x</a></config>");
 	assert_int_equal(check_files(&set, NULL, "default", &err), 0);
 	add(&set, "schema/x.rng", FILE_PLAIN,
-	    "<element name='config' ns='http://tail-f.com/ns/config/1.0' xmlns='http://relaxng.org/ns/structure/1.0'>"
+	    "<element name='config' ns='http://tail-f.com/ns/config/1.0' "
+	    "xmlns='http://relaxng.org/ns/structure/1.0'>"
 	    "<element name='a'><value>y</value></element></element>");
 	check_refuses(&set, "config.xml:1: /a: \"x\" may not be the value here (schema/x.rng)");
 	fileset_clear(&set);
-	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><a>#{MUSTER_X}</a></config>");
+	set = slice_files(
+		"<config xmlns=\"http://tail-f.com/ns/config/1.0\"><a>#{MUSTER_X}</a></config>");
 	check_refuses(&set, "config.xml:1: /a: no parameter may be named MUSTER_*");
 	fileset_clear(&set);
-	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><password>#{X | y}</password></config>");
+	set = slice_files("<config xmlns=\"http://tail-f.com/ns/config/1.0\"><password>#{X | "
+			  "y}</password></config>");
 	check_refuses(&set, "in a secret only a whole #{NAME} without default");
 	fileset_clear(&set);
 }

@@ -47,7 +47,8 @@ static int hooks_teardown(void **state)
 
 static void hook(struct hooks *h, const char *name, mode_t mode, const char *script)
 {
-	char *path = text_format("hooks/%s", name), *text = text_format("#!/bin/sh\nsaid='%s'\n%s\n", h->said, script);
+	char *path = text_format("hooks/%s", name),
+	     *text = text_format("#!/bin/sh\nsaid='%s'\n%s\n", h->said, script);
 
 	must(fs_make_dirs(h->place->home.etc_fd, "hooks", 0700, err));
 	must(fs_write_atomic(h->place->home.etc_fd, path, text, strlen(text), mode, err));
@@ -68,8 +69,11 @@ static const struct proc_result *run(struct hooks *h, const char *argument, unsi
 {
 	char one[] = "MUSTER_NAME=node with blanks", two[] = "MUSTER_ROLE=";
 	char *env[] = {one, two, NULL};
-	struct proc_call call = {
-		.step = "test", .folder = h->folder, .argument = argument, .env = env, .limit_ms = limit_ms};
+	struct proc_call call = {.step = "test",
+				 .folder = h->folder,
+				 .argument = argument,
+				 .env = env,
+				 .limit_ms = limit_ms};
 
 	h->done = 0;
 	proc_run(h->proc, &call, on_done, h);
@@ -80,7 +84,8 @@ static const struct proc_result *run(struct hooks *h, const char *argument, unsi
 }
 
 /* With a limit on all of them together too. */
-static const struct proc_result *run_total(struct hooks *h, unsigned limit_ms, unsigned total_ms, bool again)
+static const struct proc_result *run_total(struct hooks *h, unsigned limit_ms, unsigned total_ms,
+					   bool again)
 {
 	char *env[] = {NULL};
 	struct proc_call call = {.step = "test",
@@ -108,7 +113,9 @@ static void in_order_with_their_environment(void **state)
 	char *text;
 
 	hook(h, "20-b", 0755, "echo \"b $# $1\" >>\"$said\"");
-	hook(h, "10-a", 0755, "echo \"a $1\" >>\"$said\"; pwd >>\"$said\"; env | grep -vE '^(PWD|SHLVL|_|OLDPWD)=' | sort >>\"$said\"");
+	hook(h, "10-a", 0755,
+	     "echo \"a $1\" >>\"$said\"; pwd >>\"$said\"; env | grep -vE '^(PWD|SHLVL|_|OLDPWD)=' "
+	     "| sort >>\"$said\"");
 	hook(h, ".hidden", 0755, "echo hidden >>\"$said\"");
 	hook(h, "10-a~", 0755, "echo backup >>\"$said\"");
 	hook(h, "15-plain", 0644, "echo plain >>\"$said\"");
@@ -116,7 +123,8 @@ static void in_order_with_their_environment(void **state)
 	assert_true(run(h, "the argument", 10000)->ok);
 	text = get_file(h->place, "said");
 	assert_string_equal(text, "a the argument\n/\nMUSTER_NAME=node with blanks\nMUSTER_ROLE=\n"
-				  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nb 1 the argument\n");
+				  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+				  "bin\nb 1 the argument\n");
 	free(text);
 	/* without an argument there is none */
 	must(fs_remove_tree(h->place->home.var_fd, "said", err));
@@ -138,7 +146,8 @@ static void the_first_failure_ends_it(void **state)
 	hook(h, "10", 0755, "kill -9 $$");
 	assert_false(run(h, NULL, 10000)->ok);
 	assert_string_equal(h->result.text, "10: killed by signal 9");
-	must(fs_write_atomic(h->place->home.etc_fd, "hooks/10", "#!/no/such/program\n", 19, 0755, err));
+	must(fs_write_atomic(h->place->home.etc_fd, "hooks/10", "#!/no/such/program\n", 19, 0755,
+			     err));
 	assert_false(run(h, NULL, 10000)->ok);
 	assert_string_equal(h->result.text, "10: exit status 126");
 	assert_int_equal(access(h->said, F_OK), -1);
@@ -194,13 +203,17 @@ static void a_hang_is_killed_with_its_group(void **state)
 	expect_gone(h);
 }
 
-/* Hooks that start others without end: the group goes as a whole, and what left the group does not hold anything up. */
+/*
+ * Hooks that start others without end: the group goes as a whole, and what left the group does not
+ * hold anything up.
+ */
 static void forks_are_killed(void **state)
 {
 	struct hooks *h = *state;
 
 	hook(h, "10", 0755,
-	     "for i in 1 2 3 4 5 6 7 8; do (sleep 600 & sleep 600 & wait) & done; sleep 600 & echo $! >\"$said\"; wait");
+	     "for i in 1 2 3 4 5 6 7 8; do (sleep 600 & sleep 600 & wait) & done; sleep 600 & echo "
+	     "$! >\"$said\"; wait");
 	assert_false(run(h, NULL, 500)->ok);
 	assert_string_equal(h->result.text, "10: did not end within 500 ms and was killed");
 	expect_gone(h);
@@ -268,7 +281,9 @@ static void rounds_do_not_fill_the_log(void **state)
 	struct hooks *h = *state;
 
 	log_to_file(h);
-	hook(h, "10", 0755, "echo 'no answer'; echo twice; echo twice; echo \"code $(cat \"$said\" 2>&1)\"; exit 1");
+	hook(h, "10", 0755,
+	     "echo 'no answer'; echo twice; echo twice; echo \"code $(cat \"$said\" 2>&1)\"; exit "
+	     "1");
 	hook(h, "05-plain", 0644, "");
 	put_file(h->place, "said", "500");
 	for (int i = 0; i < 5; i++)
@@ -287,7 +302,9 @@ static void rounds_do_not_fill_the_log(void **state)
 		char *round = text_format("%d", i);
 
 		put_file(h->place, "said", round);
-		hook(h, "10", 0755, "n=$(cat \"$said\"); i=0; while [ $i -lt 150 ]; do i=$((i + 1)); echo \"new $n $i\"; done");
+		hook(h, "10", 0755,
+		     "n=$(cat \"$said\"); i=0; while [ $i -lt 150 ]; do i=$((i + 1)); echo \"new "
+		     "$n $i\"; done");
 		assert_true(run_total(h, 10000, 10000, i > 0)->ok);
 		free(round);
 	}
@@ -328,20 +345,33 @@ static void calls_wait_for_each_other(void **state)
 	free(text);
 }
 
-/* What a daemon that was taken over might ask for: programs that it wrote itself, and variables that load them. */
+/*
+ * What a daemon that was taken over might ask for: programs that it wrote itself, and variables
+ * that load them.
+ */
 static void nothing_else_is_run(void **state)
 {
 	struct hooks *h = *state;
 	const char *own = h->place->home.etc;
-	char *folders[] = {home_var(&h->place->home, "hooks"), text_format("%s/hooks/in", own),
-			   text_format("%s/../var/hooks", own), text_format("%s/..", own), text_format("%s/.", own),
-			   text_format("%s/", own), text_copy(own), text_format("%sx/hooks", own), text_copy("hooks"), text_copy("/")};
-	const char *const bad[] = {"LD_PRELOAD=/x.so", "PATH=/x", "BASH_ENV=/x", "MUSTER=1", "", "X=MUSTER_NAME=x"};
-	char good[] = "MUSTER_NAME=x", *folder = h->folder, *script = text_format("#!/bin/sh\necho ran >>'%s'\n", h->said);
+	char *folders[] = {home_var(&h->place->home, "hooks"),
+			   text_format("%s/hooks/in", own),
+			   text_format("%s/../var/hooks", own),
+			   text_format("%s/..", own),
+			   text_format("%s/.", own),
+			   text_format("%s/", own),
+			   text_copy(own),
+			   text_format("%sx/hooks", own),
+			   text_copy("hooks"),
+			   text_copy("/")};
+	const char *const bad[] = {"LD_PRELOAD=/x.so", "PATH=/x", "BASH_ENV=/x",
+				   "MUSTER=1",         "",        "X=MUSTER_NAME=x"};
+	char good[] = "MUSTER_NAME=x", *folder = h->folder,
+	     *script = text_format("#!/bin/sh\necho ran >>'%s'\n", h->said);
 
 	hook(h, "10", 0755, "echo ran >>\"$said\"");
 	must(fs_make_dirs(h->place->home.etc_fd, "hooks/in", 0700, err));
-	must(fs_write_atomic(h->place->home.etc_fd, "hooks/in/10", script, strlen(script), 0755, err));
+	must(fs_write_atomic(h->place->home.etc_fd, "hooks/in/10", script, strlen(script), 0755,
+			     err));
 	must(fs_make_dirs(h->place->home.var_fd, "hooks", 0700, err));
 	must(fs_write_atomic(h->place->home.var_fd, "hooks/10", script, strlen(script), 0755, err));
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
@@ -353,7 +383,8 @@ static void nothing_else_is_run(void **state)
 	h->folder = folder;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char *one = text_copy(bad[i]), *env[] = {good, one, NULL};
-		struct proc_call call = {.step = "test", .folder = h->folder, .env = env, .limit_ms = 10000};
+		struct proc_call call = {
+			.step = "test", .folder = h->folder, .env = env, .limit_ms = 10000};
 
 		proc_run(h->proc, &call, on_done, h);
 		(void)uv_run(&h->loop, UV_RUN_DEFAULT);
@@ -372,7 +403,8 @@ static void a_stop_answers_all(void **state)
 {
 	struct hooks *h = *state;
 	char *env[] = {NULL};
-	struct proc_call call = {.step = "test", .folder = h->folder, .env = env, .limit_ms = 60000};
+	struct proc_call call = {
+		.step = "test", .folder = h->folder, .env = env, .limit_ms = 60000};
 
 	hook(h, "10", 0755, "echo $$ >\"$said.new\"; mv \"$said.new\" \"$said\"; exec sleep 600");
 	proc_run(h->proc, &call, on_done, h);

@@ -12,7 +12,8 @@ static void make(struct place *p, const struct chain_state *chain)
 	must(quarantine_make(&p->home, chain, &repo, err));
 	repo_free(repo);
 	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/objects/stray", F_OK, 0), -1);
-	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/objects/pack/pack-1.pack", F_OK, 0), -1);
+	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/objects/pack/pack-1.pack", F_OK, 0),
+			 -1);
 	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/refs/heads/other", F_OK, 0), -1);
 	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/refs/heads/web", F_OK, 0),
 			 chain->has_accepted ? 0 : -1);
@@ -41,9 +42,10 @@ static void starts_empty(void **state)
 /* A disk that failed in the middle, or a hand: never a reason to fetch no more. */
 static void any_part_may_be_gone(void **state)
 {
-	static const char *const parts[] = {"/objects", "/objects/pack", "/objects/info", "/objects/info/alternates",
-					    "/refs",	"/refs/heads",	 "/config",	  "/HEAD",
-					    ""};
+	static const char *const parts[] = {
+		"/objects", "/objects/pack", "/objects/info", "/objects/info/alternates",
+		"/refs",    "/refs/heads",   "/config",       "/HEAD",
+		""};
 	struct place *p = *state;
 	struct chain_state chain = {.has_accepted = true};
 
@@ -72,7 +74,8 @@ static int libraries(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {place_test(starts_empty), place_test(any_part_may_be_gone)};
+	static const struct CMUnitTest tests[] = {place_test(starts_empty),
+						  place_test(any_part_may_be_gone)};
 
 	return cmocka_run_group_tests(tests, libraries, NULL);
 }

@@ -388,14 +388,16 @@ static void test_out_full(void **state)
 	(void)state;
 	ends_init(&ends);
 	buf_init(&out, 2 * (RECORD_PLAIN_MAX + OVERHEAD) - 1);
-	assert_int_equal(record_seal(&ends.a, LANE_GIT, data, 2 * RECORD_PLAIN_MAX, &out, &err), -1);
+	assert_int_equal(record_seal(&ends.a, LANE_GIT, data, 2 * RECORD_PLAIN_MAX, &out, &err),
+			 -1);
 	assert_int_equal(err.code, ERR_FULL);
 	assert_int_equal(out.len, 0);
 	assert_false(out.failed);
 	assert_int_equal(ends.a.sent, 0);
 	assert_int_equal(record_seal(&ends.a, LANE_GIT, data, SIZE_MAX - 5, &out, &err), -1);
 	assert_int_equal(err.code, ERR_FULL);
-	assert_int_equal(record_seal(&ends.a, LANE_GIT, data, 2 * RECORD_PLAIN_MAX - 1, &out, &err), 0);
+	assert_int_equal(record_seal(&ends.a, LANE_GIT, data, 2 * RECORD_PLAIN_MAX - 1, &out, &err),
+			 0);
 	assert_int_equal(out.len, out.max);
 	assert_int_equal(record_seal(&ends.a, LANE_GIT, "", 0, &out, &err), 0);
 	buf_clear(&out);
@@ -425,10 +427,14 @@ static void test_rekey(void **state)
 	seal(&ends, LANE_CONTROL, "c", 1);
 	/* the counter goes on under the new key */
 	buf_init(&open, 10);
-	assert_int_equal(noise_decrypt(fresh, RECORD_REKEY, NULL, 0, ends.wire.data + 2 * (1 + OVERHEAD) + 2,
-				       2 + NOISE_TAG_SIZE, &open), 0);
-	assert_int_equal(noise_decrypt(old, RECORD_REKEY, NULL, 0, ends.wire.data + 2 * (1 + OVERHEAD) + 2,
-				       2 + NOISE_TAG_SIZE, &open), -1);
+	assert_int_equal(noise_decrypt(fresh, RECORD_REKEY, NULL, 0,
+				       ends.wire.data + 2 * (1 + OVERHEAD) + 2, 2 + NOISE_TAG_SIZE,
+				       &open),
+			 0);
+	assert_int_equal(noise_decrypt(old, RECORD_REKEY, NULL, 0,
+				       ends.wire.data + 2 * (1 + OVERHEAD) + 2, 2 + NOISE_TAG_SIZE,
+				       &open),
+			 -1);
 	assert_int_equal(open_all(&ends), 3);
 	assert_memory_equal(ends.b.receive_key, fresh, KEY_SIZE);
 	assert_string_equal(buf_text(&ends.lanes[LANE_CONTROL]), "abc");

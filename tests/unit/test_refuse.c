@@ -46,15 +46,20 @@ static void test_mistakes(void **unused)
 		const char *file, *old, *new, *want;
 	} mistakes[] = {
 		{"environment.xml", "<protocol>http<", "<protocol>https<",
-		 "environment.xml:9: /environments/environment/services/service-role[default]/protocol: https without a key "
+		 "environment.xml:9: "
+		 "/environments/environment/services/service-role[default]/protocol: https without "
+		 "a key "
 		 "store"},
 		{"environment.xml", "<protocol>http<", "<zone>z</zone><protocol>http<",
-		 "environment.xml:9: /environments/environment/services/service-role[default]/zone: \"z\" is not in "
+		 "environment.xml:9: "
+		 "/environments/environment/services/service-role[default]/zone: \"z\" is not in "
 		 "services/zones/zone"},
 		{"environment.xml", "https://login", "https://#{MUSTER_X}",
-		 "environment.xml:4: /environments/environment/base-url: no parameter may be named MUSTER_*"},
+		 "environment.xml:4: /environments/environment/base-url: no parameter may be named "
+		 "MUSTER_*"},
 		{"environment.xml", "https://login", "https://#{X", "begins no parameter"},
-		{"environment.xml", "<id>default<", "<id>#{ROLE | default}<", "no parameter may stand in a key"},
+		{"environment.xml", "<id>default<", "<id>#{ROLE | default}<",
+		 "no parameter may stand in a key"},
 	};
 	struct fixture *f = demo();
 
@@ -78,8 +83,10 @@ static void test_schema(void **unused)
 		"<grammar xmlns='http://relaxng.org/ns/structure/1.0'"
 		" datatypeLibrary='http://www.w3.org/2001/XMLSchema-datatypes'>\n"
 		"<start><ref name='any'/></start><define name='any'><element><choice><anyName>"
-		"<except><name ns='https://curity.se/ns/conf/base'>base-url</name></except></anyName></choice>"
-		"<zeroOrMore><attribute><anyName/></attribute></zeroOrMore><mixed><zeroOrMore><choice>"
+		"<except><name "
+		"ns='https://curity.se/ns/conf/base'>base-url</name></except></anyName></choice>"
+		"<zeroOrMore><attribute><anyName/></attribute></"
+		"zeroOrMore><mixed><zeroOrMore><choice>"
 		"<ref name='any'/><element name='base-url' ns='https://curity.se/ns/conf/base'>"
 		"<data type='anyURI'><param name='pattern'>https://.*</param></data></element>"
 		"</choice></zeroOrMore></mixed></element></define></grammar>\n";
@@ -95,8 +102,10 @@ static void test_schema(void **unused)
 	free(sent);
 	edit(f, "environment.xml", "https://login", "http://login");
 	git_commit(f, "breaks it");
-	must_refuse(f, "check", "environment.xml:4: /environments/environment/base-url: \"http://login.example.com\" may not be "
-				"the value here (schema/site.rng)");
+	must_refuse(f, "check",
+		    "environment.xml:4: /environments/environment/base-url: "
+		    "\"http://login.example.com\" may not be "
+		    "the value here (schema/site.rng)");
 	edit(f, "environment.xml", "http://login", "#{SCHEME}://login");
 	git_commit(f, "a parameter");
 	assert_int_equal(publish_main(f), 2);

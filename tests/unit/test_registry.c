@@ -1,4 +1,7 @@
-/* What is known of each node: names and keys, reports of any size, files that survive and files that did not. */
+/*
+ * What is known of each node: names and keys, reports of any size, files that survive and files
+ * that did not.
+ */
 #include "admin/registry.h"
 #include "admin_home.h"
 #include "core/limits.h"
@@ -68,8 +71,8 @@ static void restart(struct here *h)
 }
 
 /* Each has a key of its own: its first byte. */
-static int try_register(struct here *h, uint8_t key, const char *name, const char *role, struct node **node,
-			struct err *err)
+static int try_register(struct here *h, uint8_t key, const char *name, const char *role,
+			struct node **node, struct err *err)
 {
 	struct control_message message;
 	uint8_t bytes[KEY_SIZE] = {key};
@@ -94,7 +97,8 @@ static struct node *must_register(struct here *h, uint8_t key, const char *name,
 	return node;
 }
 
-static void must_refuse(struct here *h, uint8_t key, const char *name, const char *role, const char *words)
+static void must_refuse(struct here *h, uint8_t key, const char *name, const char *role,
+			const char *words)
 {
 	size_t count = registry_count(h->registry);
 	struct node *node = NULL;
@@ -126,8 +130,9 @@ static void report(struct here *h, struct node *node, ...)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = {"", "-a", ".a", "a/b", "..", "a..b", "a.lock", "HEAD", "common",
-					  "a b", "a\tb", "\xc3\xa4", "a."};
+	static const char *const bad[] = {"",     "-a",       ".a",   "a/b",    "..",
+					  "a..b", "a.lock",   "HEAD", "common", "a b",
+					  "a\tb", "\xc3\xa4", "a."};
 	struct here *h = *state;
 	char longest[NAME_MAX_LEN + 2];
 
@@ -160,7 +165,8 @@ static void test_order(void **state)
 	assert_int_equal(registry_count(h->registry), 300);
 	for (unsigned i = 0; i < 300; i++) {
 		(void)snprintf(name, sizeof(name), "n%u", i);
-		assert_ptr_equal(registry_find(h->registry, name), nodes[i]); /* they stay where they are */
+		assert_ptr_equal(registry_find(h->registry, name),
+				 nodes[i]); /* they stay where they are */
 		if (i)
 			assert_true(strcmp(registry_at(h->registry, i - 1)->name,
 					   registry_at(h->registry, i)->name) < 0);
@@ -184,7 +190,8 @@ static void test_other_key(void **state)
 	assert_ptr_equal(must_register(h, 2, "a", "ledger"), node);
 	assert_int_equal(node->key[0], 2);
 	assert_string_equal(node->role, "ledger");
-	assert_string_equal(node_said(node, "state"), ""); /* what the other said is not this one's */
+	/* what the other said is not this one's */
+	assert_string_equal(node_said(node, "state"), "");
 	assert_int_equal(node->sequence, 0);
 }
 
@@ -195,7 +202,8 @@ static void test_report(void **state)
 	unsigned changes = h->changes;
 
 	assert_string_equal(node_said(node, "state"), "");
-	report(h, node, "state", "RUNNING", "deployed", "0123", "sequence", "42", "name", "b", "role", "ledger", NULL);
+	report(h, node, "state", "RUNNING", "deployed", "0123", "sequence", "42", "name", "b",
+	       "role", "ledger", NULL);
 	assert_true(h->changes > changes);
 	assert_string_equal(node_said(node, "state"), "RUNNING");
 	assert_string_equal(node_said(node, "deployed"), "0123");
@@ -205,10 +213,12 @@ static void test_report(void **state)
 	assert_string_equal(node_said(node, "name"), "");
 	assert_string_equal(node_said(node, "RUNNING"), ""); /* a value is no key */
 	/* the next replaces all of it */
-	report(h, node, "state", "", "rejected-reason", "\xff is not UTF-8", "other", "\xe2\x82\xac", NULL);
+	report(h, node, "state", "", "rejected-reason", "\xff is not UTF-8", "other",
+	       "\xe2\x82\xac", NULL);
 	assert_string_equal(node_said(node, "state"), "");
 	assert_string_equal(node_said(node, "deployed"), "");
-	assert_string_equal(node_said(node, "rejected-reason"), ""); /* what JSON cannot hold is left out */
+	/* what JSON cannot hold is left out */
+	assert_string_equal(node_said(node, "rejected-reason"), "");
 	assert_string_equal(node_said(node, "other"), "\xe2\x82\xac");
 	assert_int_equal(node->sequence, 0);
 	report(h, node, "sequence", "-1", NULL);
@@ -239,7 +249,8 @@ static void test_large_report(void **state)
 	control_clear(&message);
 	assert_true(node->report_size <= LIMIT_REPORT);
 	assert_string_equal(node_said(node, "state"), "RUNNING");
-	assert_int_equal(strlen(node_said(node, "k-aa")), CONTROL_VALUE_MAX); /* whole or not at all */
+	assert_int_equal(strlen(node_said(node, "k-aa")),
+			 CONTROL_VALUE_MAX); /* whole or not at all */
 	assert_string_equal(node_said(node, "k-cj"), "");
 	assert_string_equal(node_said(node, "z"), "small");
 	restart(h);
@@ -255,7 +266,8 @@ static void test_survives(void **state)
 
 	(void)must_register(h, 2, "b.tmp", "ledger"); /* a name like any other */
 	registry_connected(h->registry, node, true);
-	report(h, node, "state", "RUNNING", "sequence", "9", "note", "\"quoted\" \\ and \xc3\xa4", NULL);
+	report(h, node, "state", "RUNNING", "sequence", "9", "note", "\"quoted\" \\ and \xc3\xa4",
+	       NULL);
 	registry_connected(h->registry, registry_find(h->registry, "b.tmp"), true);
 	first = node->first_contact;
 	assert_true(first > 0);
@@ -318,29 +330,42 @@ static void put_file(struct here *h, const char *name, const char *text)
 	char *path = text_format("admin/nodes/%s", name);
 	struct err err;
 
-	assert_int_equal(fs_write_atomic(h->f->home.var_fd, path, text, strlen(text), 0600, &err), 0);
+	assert_int_equal(fs_write_atomic(h->f->home.var_fd, path, text, strlen(text), 0600, &err),
+			 0);
 	free(path);
 }
 
 #define MEMBER "\"approved\": true, \"joins\": [[1, \"616e790000000000\"]], "
 #define GOOD(name)                                                                                 \
 	"{\"name\": \"" name "\", \"role\": \"web\", \"key\": "                                    \
-	"\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", " MEMBER "\"firstContact\": 1, \"lastContact\": 2, "  \
+	"\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", " MEMBER                                 \
+	"\"firstContact\": 1, \"lastContact\": 2, "                                                \
 	"\"sequence\": 3, \"report\": {\"state\": \"RUNNING\"}}"
 
 static void test_damaged(void **state)
 {
 	static const char *const bad[] = {
-		"", "{", "null", "[]", "{}", "\"a\"", "{\"name\": \"a\"}",
-		GOOD("b"),					  /* another's */
-		"{\"name\": \"a\", \"role\": \"../..\", \"key\": \"AQ\", " MEMBER "\"firstContact\": 1, \"lastContact\": 2, "
+		"",
+		"{",
+		"null",
+		"[]",
+		"{}",
+		"\"a\"",
+		"{\"name\": \"a\"}",
+		GOOD("b"), /* another's */
+		"{\"name\": \"a\", \"role\": \"../..\", \"key\": \"AQ\", " MEMBER
+		"\"firstContact\": 1, \"lastContact\": 2, "
 		"\"sequence\": 3, \"report\": {}}",
-		"{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQ\", " MEMBER "\"firstContact\": 1, \"lastContact\": 2, "
+		"{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQ\", " MEMBER
+		"\"firstContact\": 1, \"lastContact\": 2, "
 		"\"sequence\": 3, \"report\": {}}", /* a short key */
-		"{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
-		"\"approved\": true, \"joins\": [], \"firstContact\": \"1\", \"lastContact\": 2, \"sequence\": 3, \"report\": {}}",
-		"{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
-		MEMBER "\"firstContact\": 1, \"lastContact\": 2, \"sequence\": 3, \"report\": []}",
+		"{\"name\": \"a\", \"role\": \"web\", \"key\": "
+		"\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
+		"\"approved\": true, \"joins\": [], \"firstContact\": \"1\", \"lastContact\": 2, "
+		"\"sequence\": 3, \"report\": {}}",
+		"{\"name\": \"a\", \"role\": \"web\", \"key\": "
+		"\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", " MEMBER
+		"\"firstContact\": 1, \"lastContact\": 2, \"sequence\": 3, \"report\": []}",
 		GOOD("a") "x",
 	};
 	struct here *h = *state;
@@ -359,8 +384,10 @@ static void test_damaged(void **state)
 		assert_non_null(node);
 		assert_string_equal(node->role, "");
 		assert_string_equal(node_said(node, "state"), "");
-		assert_string_equal(node_said(registry_find(h->registry, "good"), "state"), "RUNNING");
-		assert_ptr_equal(must_register(h, 9, "a", "web"), node); /* and whoever has the name comes */
+		assert_string_equal(node_said(registry_find(h->registry, "good"), "state"),
+				    "RUNNING");
+		assert_ptr_equal(must_register(h, 9, "a", "web"),
+				 node); /* and whoever has the name comes */
 	}
 }
 
@@ -410,24 +437,33 @@ static void put_contacts(struct here *h, const char *text)
 	struct err err;
 
 	stop(h);
-	assert_int_equal(fs_write_atomic(h->f->home.var_fd, "admin/contacts", text, strlen(text), 0600, &err), 0);
+	assert_int_equal(fs_write_atomic(h->f->home.var_fd, "admin/contacts", text, strlen(text),
+					 0600, &err),
+			 0);
 	start(h);
 }
 
-/* What all said last may be of another time than who they are, or damaged: a line counts for the node it is of, or not at all. */
+/*
+ * What all said last may be of another time than who they are, or damaged: a line counts for the
+ * node it is of, or not at all.
+ */
 static void test_contacts(void **state)
 {
 	struct here *h = *state;
 
 	put_file(h, "a", GOOD("a"));
 	put_file(h, "b", GOOD("b"));
-	put_contacts(h, "{\"name\": \"a\", \"role\": \"web\", \"key\": \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
-			MEMBER "\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": {\"state\": \"ERROR\"}}\n"
+	put_contacts(h, "{\"name\": \"a\", \"role\": \"web\", \"key\": "
+			"\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", " MEMBER
+			"\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": "
+			"{\"state\": \"ERROR\"}}\n"
 			"not json\n"
 			"{\"name\": \"../b\"}\n"
 			"{\"name\": \"stranger\"}\n"
-			"{\"name\": \"b\", \"role\": \"web\", \"key\": \"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", "
-			MEMBER "\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": {\"state\": \"ERROR\"}}\n"
+			"{\"name\": \"b\", \"role\": \"web\", \"key\": "
+			"\"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", " MEMBER
+			"\"firstContact\": 1, \"lastContact\": 9, \"sequence\": 8, \"report\": "
+			"{\"state\": \"ERROR\"}}\n"
 			"{\"name\": \"a\", \"role");
 	assert_int_equal(registry_count(h->registry), 2);
 	assert_string_equal(node_said(registry_find(h->registry, "a"), "state"), "ERROR");
@@ -451,7 +487,8 @@ static void test_reports_write_nothing(void **state)
 	registry_connected(h->registry, node, true);
 	report(h, node, "state", "RUNNING", NULL);
 	assert_false(node->dirty);
-	assert_ptr_equal(must_register(h, 1, "a", "web"), node); /* who it is did not change either */
+	/* who it is did not change either */
+	assert_ptr_equal(must_register(h, 1, "a", "web"), node);
 	assert_false(node->dirty);
 	restart(h);
 	assert_int_equal(stat(path, &after), 0);
@@ -468,7 +505,8 @@ static void come_with(uint32_t epoch, const char *tag)
 	(void)snprintf((char *)joined.role_tag, sizeof(joined.role_tag), "%s", tag);
 }
 
-static void must_deny(struct here *h, uint8_t key, const char *name, const char *role, const char *words)
+static void must_deny(struct here *h, uint8_t key, const char *name, const char *role,
+		      const char *words)
 {
 	size_t count = registry_count(h->registry);
 	struct node *node = NULL;
@@ -498,7 +536,8 @@ static void must_revoke(struct here *h, struct node *node)
 {
 	struct err err;
 
-	assert_int_equal(registry_revoke(h->registry, node, node->joins, node->join_count, &err), 0);
+	assert_int_equal(registry_revoke(h->registry, node, node->joins, node->join_count, &err),
+			 0);
 }
 
 static struct node *node_of(struct here *h, const char *name)
@@ -509,7 +548,10 @@ static struct node *node_of(struct here *h, const char *name)
 	return node;
 }
 
-/* Who joined before it was asked for stays; who comes after waits, until it is approved or that is not asked for any more. */
+/*
+ * Who joined before it was asked for stays; who comes after waits, until it is approved or that is
+ * not asked for any more.
+ */
 static void test_approval(void **state)
 {
 	struct here *h = *state;
@@ -552,9 +594,11 @@ static void test_bound(void **state)
 	assert_string_equal(node->role, "web");
 	assert_int_equal(node->key[0], 1);
 	assert_true(must_register(h, 1, "a", "web")->approved); /* what it is approved as */
-	(void)must_wait(h, 1, "b", "web");			 /* its key under another name is not */
+	/* its key under another name is not */
+	(void)must_wait(h, 1, "b", "web");
 	must_deny(h, 2, "a", "ledger", "approved for another key");
-	registry_approve(h->registry, node, node_claim(node)->key, node_claim(node)->role, &node_claim(node)->join);
+	registry_approve(h->registry, node, node_claim(node)->key, node_claim(node)->role,
+			 &node_claim(node)->join);
 	assert_null(node_claim(node));
 	assert_int_equal(node->key[0], 2);
 	assert_string_equal(node->role, "ledger");
@@ -606,7 +650,8 @@ static void test_revoked(void **state)
 		assert_null(node_claim(node_of(h, "known")));
 		come_with(2, "web");
 		(void)must_wait(h, 4, "new", "web");
-		must_deny(h, 4, "known", "web", "approved for another key"); /* a name of one that is away */
+		must_deny(h, 4, "known", "web",
+			  "approved for another key"); /* a name of one that is away */
 		assert_true(must_register(h, 3, "known", "web")->approved);
 		come_with(1, "any");
 		(void)must_wait(h, 4, "new", "web");
@@ -687,7 +732,10 @@ static void test_ageing(void **state)
 	assert_null(registry_find(h->registry, "b"));
 	assert_int_equal(try_register(h, 6, "f", "web", &node, &err), -1);
 	assert_int_equal(err.code, ERR_FULL);
-	/* where approval is asked for it was a decision; who waits is the first to go, and a revoked one never */
+	/*
+	 * where approval is asked for it was a decision; who waits is the first to go, and a
+	 * revoked one never
+	 */
 	registry_set_approve(h->registry, true);
 	aged(h, "a", 365);
 	assert_int_equal(try_register(h, 6, "f", "web", &node, &err), -1);
@@ -704,7 +752,8 @@ static void test_ageing(void **state)
 	registry_set_approve(h->registry, false);
 	come_with(9, "web");
 	(void)must_register(h, 8, "i", "web");
-	assert_null(registry_find(h->registry, "j")); /* it was there today, and has nothing to lose */
+	/* it was there today, and has nothing to lose */
+	assert_null(registry_find(h->registry, "j"));
 	(void)must_register(h, 10, "k", "web");
 	assert_null(registry_find(h->registry, "a"));
 	restart(h);
@@ -912,7 +961,8 @@ static void test_revoked_list(void **state)
 }
 
 #define ONE(key, more)                                                                             \
-	"{\"key\": \"" key "QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", \"name\": \"a\", \"role\": \"web\", " \
+	"{\"key\": \"" key                                                                         \
+	"QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", \"name\": \"a\", \"role\": \"web\", "       \
 	"\"at\": 1, \"joins\": [" more "]}"
 #define LIST(version, entries) "{\"version\": " version ", \"revoked\": [" entries "]}"
 
@@ -920,13 +970,27 @@ static void test_revoked_list(void **state)
 static void test_revoked_damaged(void **state)
 {
 	static const char *const bad[] = {
-		"", "{}", "[]", "null", LIST("2", ""), "{\"version\": 1}", LIST("1", "{}"), LIST("1", "7"),
-		LIST("1", ONE("A", "")) "x", LIST("1", ONE("A", "") "," ONE("A", "")), LIST("1", ONE("", "")),
-		LIST("1", ONE("?", "")), LIST("1", ONE("A", "1")), LIST("1", ONE("A", "[0, \"0011223344556677\"]")),
-		LIST("1", ONE("A", "[4294967296, \"0011223344556677\"]")), LIST("1", ONE("A", "[1, \"00112233445566\"]")),
-		LIST("1", ONE("A", "[1, \"0011223344556677\", 2]")), LIST("1", ONE("A", "[1]")),
+		"",
+		"{}",
+		"[]",
+		"null",
+		LIST("2", ""),
+		"{\"version\": 1}",
+		LIST("1", "{}"),
+		LIST("1", "7"),
+		LIST("1", ONE("A", "")) "x",
+		LIST("1", ONE("A", "") "," ONE("A", "")),
+		LIST("1", ONE("", "")),
+		LIST("1", ONE("?", "")),
+		LIST("1", ONE("A", "1")),
+		LIST("1", ONE("A", "[0, \"0011223344556677\"]")),
+		LIST("1", ONE("A", "[4294967296, \"0011223344556677\"]")),
+		LIST("1", ONE("A", "[1, \"00112233445566\"]")),
+		LIST("1", ONE("A", "[1, \"0011223344556677\", 2]")),
+		LIST("1", ONE("A", "[1]")),
 	};
-	static const char good[] = LIST("1", ONE("A", "[1, \"0011223344556677\"]") "," ONE("B", ""));
+	static const char good[] =
+		LIST("1", ONE("A", "[1, \"0011223344556677\"]") "," ONE("B", ""));
 	struct here *h = *state;
 	struct registry *none = NULL;
 	struct revoked revoked;
@@ -941,7 +1005,8 @@ static void test_revoked_damaged(void **state)
 		assert_int_equal(revoked_parse(bad[i], strlen(bad[i]), &revoked, &err), -1);
 		assert_int_equal(err.code, ERR_CORRUPT);
 		write_text(h->f->home.var, REVOKED_FILE, bad[i]);
-		assert_int_equal(registry_open(&h->loop, &h->f->home, on_changed, h, &none, &err), -1);
+		assert_int_equal(registry_open(&h->loop, &h->f->home, on_changed, h, &none, &err),
+				 -1);
 		assert_non_null(strstr(err.text, REVOKED_FILE));
 		(void)uv_run(&h->loop, UV_RUN_NOWAIT);
 	}

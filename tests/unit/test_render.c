@@ -376,11 +376,13 @@ static void test_check_calls(void **state)
 	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='nothing()'/>"), AT ":6: nothing: ");
 	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='saxon:evaluate(1)'/>"),
 		  AT ":6: saxon:evaluate: ");
-	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='x:node-set(.)'/>"), AT ":6: x:node-set: ");
+	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='x:node-set(.)'/>"),
+		  AT ":6: x:node-set: ");
 	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='unbound:f(1)'/>"), AT ":6: unbound:f: ");
 	/* what looks like it, and is none */
 	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select=\"'document(1)'\"/>"), NULL);
-	looked_at(AT, ROOT_TEMPLATE("<a b='document(1) {{document(1)}} {\"document(1)\"}'/>"), NULL);
+	looked_at(AT, ROOT_TEMPLATE("<a b='document(1) {{document(1)}} {\"document(1)\"}'/>"),
+		  NULL);
 	looked_at(AT, ROOT_TEMPLATE("document(1)<!-- document(1) -->"), NULL);
 	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='document | my-document[(1)]'/>"), NULL);
 	looked_at(AT, ROOT_TEMPLATE("<xsl:if test='(1 = 1) and (2 div (3)) or self::node()'>"
@@ -388,18 +390,20 @@ static void test_check_calls(void **state)
 				    "child::processing-instruction()'/></xsl:if>"),
 		  NULL);
 	/* all that XPath and XSLT have */
-	looked_at(AT, ROOT_TEMPLATE("<xsl:value-of select='concat(name(.), string-length(.), "
-				    "generate-id(), current(), format-number(1, \"0\"), "
-				    "system-property(\"a\"), normalize-space(.), position(), last(), "
-				    "translate(., \"a\", \"b\"), key(\"k\", 1), sum(//c:b), "
-				    "count(.))'/>"),
+	looked_at(AT,
+		  ROOT_TEMPLATE("<xsl:value-of select='concat(name(.), string-length(.), "
+				"generate-id(), current(), format-number(1, \"0\"), "
+				"system-property(\"a\"), normalize-space(.), position(), last(), "
+				"translate(., \"a\", \"b\"), key(\"k\", 1), sum(//c:b), "
+				"count(.))'/>"),
 		  NULL);
 }
 
 static void test_check_extensions(void **state)
 {
 	(void)state;
-	looked_at(AT, ROOT_TEMPLATE("\n<xsl:document href='a'>x</xsl:document>"), AT ":7: document: ");
+	looked_at(AT, ROOT_TEMPLATE("\n<xsl:document href='a'>x</xsl:document>"),
+		  AT ":7: document: ");
 	looked_at(AT, ROOT_TEMPLATE("<x:document href='a'>x</x:document>"), AT ":6: document: ");
 	looked_at(AT, ROOT_TEMPLATE("<xt:document href='a'>x</xt:document>"), AT ":6: document: ");
 	looked_at(AT, ROOT_TEMPLATE("<saxon:output file='a'>x</saxon:output>"), AT ":6: output: ");

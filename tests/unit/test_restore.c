@@ -13,7 +13,10 @@ struct backup {
 	char *releases, *newer;
 };
 
-/* A home with two releases of internal, and its release.git as it was with one (older) and as it became (newer). */
+/*
+ * A home with two releases of internal, and its release.git as it was with one (older) and as it
+ * became (newer).
+ */
 static struct backup older(void)
 {
 	struct backup b = {.f = demo()};
@@ -40,13 +43,16 @@ static void backup_free(struct backup *b)
 	fixture_free(b->f);
 }
 
-static void must_not(struct backup *b, const char *from, const char *role, enum err_code code, const char *text)
+static void must_not(struct backup *b, const char *from, const char *role, enum err_code code,
+		     const char *text)
 {
 	char *before = all_refs(b->f), *after;
 	struct restored restored;
 	struct err err = {.code = ERR_NONE};
 
-	assert_int_equal(restore_releases(&b->f->home, b->f->identity, from, role, "anna/1000", &restored, &err), -1);
+	assert_int_equal(restore_releases(&b->f->home, b->f->identity, from, role, "anna/1000",
+					  &restored, &err),
+			 -1);
 	assert_int_equal(err.code, code);
 	if (!strstr(err.text, text))
 		fail_msg("said %s", err.text);
@@ -65,7 +71,9 @@ static void what_is_newer_is_taken(void **unused)
 
 	(void)unused;
 	assert_int_equal(sequence_of(b.f, "internal"), 1);
-	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, NULL, "anna/1000", &restored, &err), 0);
+	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, NULL, "anna/1000",
+					  &restored, &err),
+			 0);
 	assert_int_equal(restored.count, 2);
 	assert_string_equal(restored.roles[1].name, "internal");
 	assert_int_equal(restored.roles[1].sequence_before, 1);
@@ -84,7 +92,9 @@ static void what_is_newer_is_taken(void **unused)
 	git_commit(b.f, "third");
 	assert_int_equal(publish_main(b.f), 1);
 	assert_int_equal(sequence_of(b.f, "internal"), 3);
-	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, "internal", "anna/1000", &restored, &err), 0);
+	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, "internal",
+					  "anna/1000", &restored, &err),
+			 0);
 	assert_int_equal(restored.count, 1);
 	assert_int_equal(restored.roles[0].sequence, 3);
 	restored_clear(&restored);
@@ -103,7 +113,9 @@ static void an_empty_admin_takes_all(void **unused)
 	must_run("/", NULL, "rm -rf %s", b.releases);
 	assert_int_equal(repo_init_bare(b.releases, &repo, &err), 0);
 	repo_free(repo);
-	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, NULL, "anna/1000", &restored, &err), 0);
+	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, NULL, "anna/1000",
+					  &restored, &err),
+			 0);
 	assert_int_equal(restored.roles[1].sequence, 2);
 	restored_clear(&restored);
 	must_run(b.releases, NULL, "git rev-parse internal~1");
@@ -121,7 +133,9 @@ static void a_lost_commit_is_told(void **unused)
 
 	(void)unused;
 	must_run(source, NULL, "git reset -q --hard HEAD~1");
-	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, "internal", "anna/1000", &restored, &err), 0);
+	assert_int_equal(restore_releases(&b.f->home, b.f->identity, b.newer, "internal",
+					  "anna/1000", &restored, &err),
+			 0);
 	assert_true(restored.roles[0].source_lost);
 	restored_clear(&restored);
 	free(source);

@@ -163,7 +163,10 @@ static void never_what_it_is_held_at(void **state)
 	assert_int_equal(count(f), REVISIONS_KEPT + 2);
 }
 
-/* Whose cluster configuration led to the admin: when that of all later ones does not, it is the way back there. */
+/*
+ * Whose cluster configuration led to the admin: when that of all later ones does not, it is the way
+ * back there.
+ */
 static void never_the_one_it_joined_by(void **state)
 {
 	struct fixture *f = *state;
@@ -244,7 +247,8 @@ static void temporary_files_go(void **state)
 	must(fs_write_new(f->home->var_fd, "node/state.0123456789abcdeg.tmp", "x", 1, 0600, err));
 	must(fs_write_new(f->home->var_fd, "node/.0123456789abcdef.tmpx", "x", 1, 0600, err));
 	must(fs_write_new(f->home->var_fd, "node/mine.tmp", "x", 1, 0600, err));
-	assert_int_equal(symlinkat("revisions/x", f->home->var_fd, "node/current.ffffffffffffffff.tmp"), 0);
+	assert_int_equal(
+		symlinkat("revisions/x", f->home->var_fd, "node/current.ffffffffffffffff.tmp"), 0);
 	must(fs_remove_temporary(f->home->var_fd, "node", err));
 	assert_false(there(f, "node/state.0123456789abcdef.tmp"));
 	assert_false(there(f, "node/current.ffffffffffffffff.tmp"));

@@ -1,4 +1,7 @@
-/* The walls, each looked at from within by a child that raised them: what is let through, and what is not. */
+/*
+ * The walls, each looked at from within by a child that raised them: what is let through, and what
+ * is not.
+ */
 #include "core/log.h"
 #include "core/sandbox.h"
 #include "core/text.h"
@@ -55,7 +58,9 @@ static int setup(void **state)
 	place->open = text_format("%s/open", place->root);
 	place->shut = text_format("%s/shut", place->root);
 	place->readable = text_format("%s/readable", place->root);
-	assert_int_equal(mkdir(place->open, 0700) | mkdir(place->shut, 0700) | mkdir(place->readable, 0700), 0);
+	assert_int_equal(mkdir(place->open, 0700) | mkdir(place->shut, 0700) |
+				 mkdir(place->readable, 0700),
+			 0);
 	write_file(place->open, "file", 0600, "x");
 	write_file(place->open, "script", 0700, "#!/bin/sh\nexit 0\n");
 	write_file(place->shut, "file", 0600, "x");
@@ -118,7 +123,8 @@ static int allowed_files(const struct place *place)
 {
 	char from[200], to[200];
 
-	if (opening(place->open, "file", O_RDWR | O_TRUNC) || opening(place->open, "new", O_WRONLY | O_CREAT))
+	if (opening(place->open, "file", O_RDWR | O_TRUNC) ||
+	    opening(place->open, "new", O_WRONLY | O_CREAT))
 		return 1;
 	(void)snprintf(from, sizeof(from), "%s/new", place->open);	 /* fits */
 	(void)snprintf(to, sizeof(to), "%s/folder", place->open); /* fits */
@@ -127,10 +133,13 @@ static int allowed_files(const struct place *place)
 	(void)snprintf(to, sizeof(to), "%s/folder/moved", place->open); /* fits */
 	if (rename(from, to) != 0 || symlink("moved", from) != 0 || unlink(to) != 0)
 		return 3;
-	if (opening(place->readable, "file", O_RDONLY) || opening(place->readable, ".", O_RDONLY | O_DIRECTORY))
+	if (opening(place->readable, "file", O_RDONLY) ||
+	    opening(place->readable, ".", O_RDONLY | O_DIRECTORY))
 		return 4;
-	if (opening("/etc", "hosts", O_RDONLY) == EACCES || opening("/proc/self", "statm", O_RDONLY) ||
-	    opening("/proc/sys/kernel/random", "boot_id", O_RDONLY) || opening("/dev", "null", O_RDWR))
+	if (opening("/etc", "hosts", O_RDONLY) == EACCES ||
+	    opening("/proc/self", "statm", O_RDONLY) ||
+	    opening("/proc/sys/kernel/random", "boot_id", O_RDONLY) ||
+	    opening("/dev", "null", O_RDWR))
 		return 5;
 	return 0;
 }
@@ -139,12 +148,14 @@ static int denied_files(const struct place *place)
 {
 	char from[200], to[200];
 
-	if (opening(place->shut, "file", O_RDONLY) != EACCES || opening(place->shut, "new", O_WRONLY | O_CREAT) != EACCES)
+	if (opening(place->shut, "file", O_RDONLY) != EACCES ||
+	    opening(place->shut, "new", O_WRONLY | O_CREAT) != EACCES)
 		return 1;
 	if (opening(place->readable, "file", O_WRONLY) != EACCES ||
 	    opening(place->readable, "new", O_WRONLY | O_CREAT) != EACCES)
 		return 2;
-	if (opening("/tmp", ".", O_RDONLY | O_DIRECTORY) != EACCES || opening("/", ".", O_RDONLY | O_DIRECTORY) != EACCES ||
+	if (opening("/tmp", ".", O_RDONLY | O_DIRECTORY) != EACCES ||
+	    opening("/", ".", O_RDONLY | O_DIRECTORY) != EACCES ||
 	    opening("/etc", "muster-sandbox-test", O_WRONLY | O_CREAT) != EACCES)
 		return 3;
 	(void)snprintf(from, sizeof(from), "%s/file", place->open); /* fits */
@@ -176,7 +187,8 @@ static int denied_programs(const struct place *place)
 	(void)snprintf(path, sizeof(path), "%s/script", place->open); /* fits */
 	if (running("/bin/true") != EPERM || running(path) != EPERM)
 		return 1;
-	return syscall(SYS_execveat, open("/dev/null", O_RDONLY | O_CLOEXEC), "", NULL, NULL, 0x1000) == 0 ||
+	return syscall(SYS_execveat, open("/dev/null", O_RDONLY | O_CLOEXEC), "", NULL, NULL,
+		       0x1000) == 0 ||
 	       errno != EPERM;
 }
 
@@ -193,15 +205,19 @@ static int denied_calls(const struct place *place)
 	if (denied_by(ptrace(PTRACE_TRACEME, 0, NULL, NULL)) ||
 	    denied_by(process_vm_readv(getpid(), &vec, 1, &vec, 1, 0)))
 		return 1;
-	if (denied_by(syscall(SYS_mount, "none", "/", "tmpfs", 0, NULL)) || denied_by(syscall(SYS_bpf, 0, NULL, 0)) ||
-	    denied_by(syscall(SYS_keyctl, 0, 0)) || denied_by(syscall(SYS_userfaultfd, 0)) ||
-	    denied_by(syscall(SYS_io_uring_setup, 1, NULL)) || denied_by(syscall(SYS_finit_module, -1, "", 0)))
+	if (denied_by(syscall(SYS_mount, "none", "/", "tmpfs", 0, NULL)) ||
+	    denied_by(syscall(SYS_bpf, 0, NULL, 0)) || denied_by(syscall(SYS_keyctl, 0, 0)) ||
+	    denied_by(syscall(SYS_userfaultfd, 0)) ||
+	    denied_by(syscall(SYS_io_uring_setup, 1, NULL)) ||
+	    denied_by(syscall(SYS_finit_module, -1, "", 0)))
 		return 2;
 	if (denied_by(setuid(getuid())) || denied_by(setresgid(getgid(), getgid(), getgid())))
 		return 3;
-	if (denied_by(unshare(CLONE_NEWUSER)) || denied_by(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)))
+	if (denied_by(unshare(CLONE_NEWUSER)) ||
+	    denied_by(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)))
 		return 4;
-	if (denied_by(socket(AF_PACKET, SOCK_RAW, 0)) || denied_by(socket(AF_ALG, SOCK_SEQPACKET, 0)) ||
+	if (denied_by(socket(AF_PACKET, SOCK_RAW, 0)) ||
+	    denied_by(socket(AF_ALG, SOCK_SEQPACKET, 0)) ||
 	    denied_by(socket(AF_VSOCK, SOCK_STREAM, 0)))
 		return 5;
 	if (denied_by(ioctl(0, TIOCSTI, "x")) || denied_by(ioctl(0, TIOCLINUX, "x")))
@@ -243,7 +259,8 @@ static int allowed_calls(const struct place *place)
 	if (pid == 0)
 		for (;;)
 			(void)pause(); /* until it is killed */
-	if (pid < 0 || kill(pid, SIGKILL) != 0 || waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+	if (pid < 0 || kill(pid, SIGKILL) != 0 || waitpid(pid, &status, 0) != pid ||
+	    !WIFSIGNALED(status))
 		return 4;
 	if (ioctl(pair[0], FIONREAD, &status) != 0)
 		return 6;
@@ -263,7 +280,8 @@ static int denied_later(const struct place *place)
 	(void)sandbox_enter(&all, 1);
 	pid = fork();
 	if (pid == 0)
-		_exit(opening(place->shut, "file", O_RDONLY) == EACCES && running("/bin/true") == EPERM &&
+		_exit(opening(place->shut, "file", O_RDONLY) == EACCES &&
+				      running("/bin/true") == EPERM &&
 				      prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
 			      ? 0
 			      : 1);

@@ -195,10 +195,11 @@ static void test_files(void **state)
 		" ns='http://tail-f.com/ns/config/1.0'"                                            \
 		" datatypeLibrary='http://www.w3.org/2001/XMLSchema-datatypes'>\n"
 #define PORT                                                                                       \
-	GRAMMAR "<define name='port'><element name='port'>\n<data type='unsignedShort'/></element>" \
+	GRAMMAR "<define name='port'><element name='port'>\n<data "                                \
+		"type='unsignedShort'/></element>"                                                 \
 		"</define></grammar>"
 #define WITH_PORT(include)                                                                         \
-	GRAMMAR include "<start><element name='config' ns='http://tail-f.com/ns/config/1.0'>"       \
+	GRAMMAR include "<start><element name='config' ns='http://tail-f.com/ns/config/1.0'>"      \
 			"<optional><ref name='port'/></optional></element></start></grammar>"
 
 /* The findings for BODY by schemas, of which NAMES and TEXTS end in NULL; WANT as above. */
@@ -234,7 +235,8 @@ static void check_by_parts(const char *const *parts, const char *body, const cha
 /* A schema of several files: what is included is looked at as the rest is, and is none itself. */
 static void test_parts(void **state)
 {
-	static const char *const below[] = {"schema/site.rng", WITH_PORT("<include href='parts/port.rng'/>"),
+	static const char *const below[] = {"schema/site.rng",
+					    WITH_PORT("<include href='parts/port.rng'/>"),
 					    "schema/parts/port.rng", PORT, NULL};
 	const char *const *port = PARTS("schema/port.rng", PORT, "schema/site.rng",
 					WITH_PORT("<include href='port.rng'/>"));
@@ -281,8 +283,9 @@ static void test_bad_parts(void **state)
 
 		check_by_parts(PARTS("schema/x.rng", schema, "files/port.rng", PORT,
 				     "schema/port.xml", PORT, "port.rng", PORT),
-			       "", *outside[i] ? "schema/x.rng:3: include of what is no file in schema/"
-					       : "schema/x.rng:1: includes itself");
+			       "",
+			       *outside[i] ? "schema/x.rng:3: include of what is no file in schema/"
+					   : "schema/x.rng:1: includes itself");
 		free(schema);
 		free(include);
 	}
@@ -312,9 +315,11 @@ static void test_circle(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		char *path = text_format("schema/%s.rng", names[i]);
-		char *text = text_format(GRAMMAR "<include href='%s.rng'/></grammar>", names[(i + 1) % 3]);
+		char *text = text_format(GRAMMAR "<include href='%s.rng'/></grammar>",
+					 names[(i + 1) % 3]);
 
-		assert_int_equal(fileset_add(&files, path, FILE_PLAIN, text, strlen(text), &err), 0);
+		assert_int_equal(fileset_add(&files, path, FILE_PLAIN, text, strlen(text), &err),
+				 0);
 		free(path);
 		free(text);
 	}

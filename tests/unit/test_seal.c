@@ -64,16 +64,20 @@ static void test_vectors(void **state)
 		const char *scope, *plain, *text;
 	} rows[] = {
 		{"config", "hunter2",
-		 "muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-LQTwxL"
+		 "muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3Tt4-"
+		 "LQTwxL"
 		 "uCTM1xVbRhW5atNwNv-b1ChoDBvIHgoD"},
 		{"config", LONG,
-		 "muster:1:246c084b:c8D2M58q6nsa8H_resVa7HA2lUiGIvvvNVQ-4GSZaKc2TUD-3lD1cPJAU4I0PpjdN"
+		 "muster:1:246c084b:c8D2M58q6nsa8H_resVa7HA2lUiGIvvvNVQ-4GSZaKc2TUD-"
+		 "3lD1cPJAU4I0PpjdN"
 		 "92gHQ6N3ecakWsREBevpXR13kZVfcKjWavLLSar49ELyMY3JUw4Ooc8PaH8FujzNWuaUlgIC0c"},
 		{"role/default", "hunter2",
-		 "muster:1:014e6ab2:Rum2BkthCxgD0jJ54x65ltE5VnknirAfbFoZYvMGkfGChBJUGFnsxyzIWfftPAwoI"
+		 "muster:1:014e6ab2:"
+		 "Rum2BkthCxgD0jJ54x65ltE5VnknirAfbFoZYvMGkfGChBJUGFnsxyzIWfftPAwoI"
 		 "_YltAkV98NPUSGpgR7Fpg6fWjEEwGay"},
 		{"role/default", LONG,
-		 "muster:1:014e6ab2:Tb0M2pWrjr_5BOTyJpSTddniO2529K4JMiGyePXXNyBtITdp6BbjHxmbPzz6E_9K1"
+		 "muster:1:014e6ab2:Tb0M2pWrjr_5BOTyJpSTddniO2529K4JMiGyePXXNyBtITdp6BbjHxmbPzz6E_"
+		 "9K1"
 		 "MRTbVlMkV8htRERAVX505tINmdN_1lEjPNrvi4z6tkJy4_-Sy05uz6McYlLVQMaUzkfMQL5igY"},
 	};
 
@@ -146,7 +150,10 @@ static void test_damage(void **state)
 		char *copy = text_copy(text);
 
 		copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
-		/* a key id that is another's is the keyring's to see: the value does not depend on it */
+		/*
+		 * a key id that is another's is the keyring's to see: the value does not depend on
+		 * it
+		 */
 		if (bit / 8 < 9 || bit / 8 >= 17)
 			assert_null(opened("config", PATH, copy));
 		free(copy);
@@ -242,7 +249,8 @@ static void test_limits(void **state)
 	(void)state;
 	memset(large, 'x', LIMIT_SECRET_VALUE + 1);
 	buf_init(&out, 1 << 22);
-	assert_int_equal(seal_put(&key, "config", PATH, large, LIMIT_SECRET_VALUE + 1, &out, &err), -1);
+	assert_int_equal(seal_put(&key, "config", PATH, large, LIMIT_SECRET_VALUE + 1, &out, &err),
+			 -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	assert_int_equal(seal_put(&key, "config", PATH, large, LIMIT_SECRET_VALUE, &out, &err), 0);
 	text = text_copy(buf_text(&out));

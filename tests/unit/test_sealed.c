@@ -248,7 +248,8 @@ static void test_secret_by_attribute(void **state)
 	assert_has(out, "<x muster:secret=\"true\">muster:1:");
 	assert_has(out, "<y>plain</y>");
 	free(out);
-	refuse_file(f, FACILITIES("<x muster:secret=\"yes\">hunter2</x>"), "muster:secret is \"true\"");
+	refuse_file(f, FACILITIES("<x muster:secret=\"yes\">hunter2</x>"),
+		    "muster:secret is \"true\"");
 	refuse_file(f, FACILITIES("<x muster:secret=\"false\">hunter2</x>"),
 		    "muster:secret is \"true\"");
 }
@@ -262,19 +263,23 @@ static void test_faults(void **state)
 		{FACILITIES("<password> #{A} </password>"), "blanks around"},
 		{FACILITIES("<password> " HASH5 "</password>"), "blanks around"},
 		{FACILITIES("<password>\n  muster:1:246c084b:xx\n</password>"), "blanks around"},
-		{FACILITIES("<password>#{A | x}</password>"), "only a whole #{NAME} without default"},
+		{FACILITIES("<password>#{A | x}</password>"),
+		 "only a whole #{NAME} without default"},
 		{FACILITIES("<password>#{A}#{B}</password>"), "only a whole #{NAME}"},
 		{FACILITIES("<password>x#{A}</password>"), "only a whole #{NAME}"},
 		{FACILITIES("<password>#{MUSTER_X}</password>"), "no parameter may be named"},
 		{FACILITIES("<password>#{A|}</password>"), "only a whole #{NAME} without default"},
 		{FACILITIES("<password>muster:1:246c084b:xx</password>"), "damaged sealed value"},
 		{FACILITIES("<password>muster:2:246c084b:xx</password>"), "a version that this"},
-		{FACILITIES("<password>a<!-- c -->b</password>"), "a comment within a secret value"},
+		{FACILITIES("<password>a<!-- c -->b</password>"),
+		 "a comment within a secret value"},
 		{FACILITIES("<x>muster:1:246c084b:xx</x>"), "but the leaf is no secret"},
-		{FACILITIES("<x>-----BEGIN PRIVATE KEY-----\nMIIE</x>"), "a private key in the clear"},
+		{FACILITIES("<x>-----BEGIN PRIVATE KEY-----\nMIIE</x>"),
+		 "a private key in the clear"},
 		{FACILITIES("<x>a -----BEGIN OPENSSH PRIVATE KEY-----</x>"), "a private key"},
 		{FACILITIES("<x>{\"kty\":\"EC\", \"d\" : \"x\"}</x>"), "a private key"},
-		{FACILITIES("<x>data:application/pem;base64,LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCg==</x>"),
+		{FACILITIES("<x>data:application/"
+			    "pem;base64,LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCg==</x>"),
 		 "a private key"},
 		{FACILITIES("<x>LS0tLS1CRUdJTiBQUklWQVRF\nIEtFWS0tLS0tCg==</x>"), "a private key"},
 		{FACILITIES("<!-- <password>hunter2</password> -->"), "in a comment"},
@@ -285,12 +290,16 @@ static void test_faults(void **state)
 		{FACILITIES("<y><!-- <password>x</password> --></y>"), "in a comment"},
 		{"<!-- <secret>x</secret> -->" FACILITIES(""), "in a comment"},
 		{FACILITIES("<x password='hunter2'/>"), "/facilities/x: a secret in an attribute"},
-		{FACILITIES("<x><y a='1' n:client-secret=' hunter2 ' xmlns:n='urn:n'>1</y></x>"), "/facilities/x/y: a secret in an"},
+		{FACILITIES("<x><y a='1' n:client-secret=' hunter2 ' xmlns:n='urn:n'>1</y></x>"),
+		 "/facilities/x/y: a secret in an"},
 		{FACILITIES("<x secret='muster:1:246c084b:xx'/>"), "a secret in an attribute"},
 		{FACILITIES("<x secret='#{A | hunter2}'/>"), "a secret in an attribute"},
-		{FACILITIES("<x y='-----BEGIN PRIVATE KEY-----hunter2'/>"), "a private key in the clear in an attribute"},
-		{"<config xmlns='http://tail-f.com/ns/config/1.0' keystore='hunter2'/>", "t.xml:1: /: a secret in an"},
-		{FACILITIES("<x m:secret='true' xmlns:m='urn:muster:1'><y>hunter2</y></x>"), "muster:secret is for a value"},
+		{FACILITIES("<x y='-----BEGIN PRIVATE KEY-----hunter2'/>"),
+		 "a private key in the clear in an attribute"},
+		{"<config xmlns='http://tail-f.com/ns/config/1.0' keystore='hunter2'/>",
+		 "t.xml:1: /: a secret in an"},
+		{FACILITIES("<x m:secret='true' xmlns:m='urn:muster:1'><y>hunter2</y></x>"),
+		 "muster:secret is for a value"},
 		{CLUSTER("<keystore>v:S.abc</keystore><host>h</host>"), "of another product"},
 		{CLUSTER("<keystore>data:x;aes,v:S.abc</keystore>"), "of another product"},
 		{FACILITIES("<password>"), "t.xml:1: not well-formed"},
@@ -303,7 +312,8 @@ static void test_faults(void **state)
 		if (strstr(rows[i].want, "comment within") || strstr(rows[i].want, "well-formed"))
 			continue;
 		assert_int_equal(
-			seal_scan("t.xml", rows[i].text, strlen(rows[i].text), f->model, &findings), -1);
+			seal_scan("t.xml", rows[i].text, strlen(rows[i].text), f->model, &findings),
+			-1);
 		has_finding(&findings, rows[i].want);
 		for (size_t j = 0; j < findings.count; j++)
 			assert_lacks(findings.lines[j], "hunter2");
@@ -323,7 +333,8 @@ static void test_harmless(void **state)
 		FACILITIES("<x>LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==</x>"),
 		FACILITIES("<x>muster</x><password-only>false</password-only>"),
 		FACILITIES("<password><x>an element is no value</x></password>"),
-		FACILITIES("<x password='' secret='#{A}' keystore='" HASH5 "' passwords='a' tags='c2VjcmV0'/>"),
+		FACILITIES("<x password='' secret='#{A}' keystore='" HASH5
+			   "' passwords='a' tags='c2VjcmV0'/>"),
 		FACILITIES("<x><password y='a'>#{A}</password></x>"),
 	};
 
@@ -522,7 +533,8 @@ static void test_open_document(void **state)
 	assert_int_equal(seal_open_document(doc, f->model, f->a, "internal", &err), -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	assert_int_equal(seal_open_document(doc, f->model, f->a, NULL, &err), 0);
-	assert_int_equal(seal_open_document(doc, f->model, f->a, NULL, &err), 0); /* nothing is left */
+	assert_int_equal(seal_open_document(doc, f->model, f->a, NULL, &err),
+			 0); /* nothing is left */
 	seal_document_free(doc, f->model);
 	seal_document_free(NULL, f->model);
 	free(config);
@@ -606,7 +618,8 @@ static void test_moved(void **state)
 			"/{https:\\/\\/curity.se\\/ns\\/conf\\/base}password"};
 	const struct sealing how = {
 		.model = f->model, .sealer = &f->by_a, .moved = moved, .arg = &moving};
-	char *at_a = seal_text(f, FACILITIES("<jdbc><id>a</id><password>hunter2</password></jdbc>"));
+	char *at_a =
+		seal_text(f, FACILITIES("<jdbc><id>a</id><password>hunter2</password></jdbc>"));
 	char *at_b = text_copy(at_a), *sealed, *opened;
 	bool changed = false;
 

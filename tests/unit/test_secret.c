@@ -121,7 +121,8 @@ static void test_refused(void **state)
 		struct err err = {.code = ERR_NONE};
 
 		assert_int_equal(
-			keyring_parse("etc/secret", bad[i].text, strlen(bad[i].text), &ring, &err), -1);
+			keyring_parse("etc/secret", bad[i].text, strlen(bad[i].text), &ring, &err),
+			-1);
 		assert_int_equal(err.code, ERR_REFUSED);
 		if (!strstr(err.text, bad[i].want))
 			fail_msg("\"%s\" has no \"%s\"", err.text, bad[i].want);
@@ -139,13 +140,15 @@ static void test_refused(void **state)
 static void test_first_seals(void **state)
 {
 	struct keyring *a = ring_of(A), *b = ring_of(B), *ab = ring_of(A "," B);
-	char *by_a = sealed(a, "config"), *by_b = sealed(b, "config"), *by_ab = sealed(ab, "config");
+	char *by_a = sealed(a, "config"), *by_b = sealed(b, "config"),
+	     *by_ab = sealed(ab, "config");
 
 	(void)state;
 	assert_string_equal(by_a, by_ab);
 	must_open(ab, "config", by_a);
 	must_open(ab, "config", by_b);
-	must_not_open(a, "config", by_b, "which is not in etc/secret (for config it holds 246c084b)");
+	must_not_open(a, "config", by_b,
+		      "which is not in etc/secret (for config it holds 246c084b)");
 	must_not_open(a, "role/default", by_a, "sealed with key 246c084b, which is not in");
 	must_not_open(b, "config", by_a, "sealed with key 246c084b, which is not in");
 	free(by_a);

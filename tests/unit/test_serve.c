@@ -1,4 +1,6 @@
-/* The admin's side of the channel, with nodes that are good, and nodes that are not, over loopback. */
+/*
+ * The admin's side of the channel, with nodes that are good, and nodes that are not, over loopback.
+ */
 #include "publish_in.h"
 #include "wire_client.h"
 
@@ -38,7 +40,8 @@ static void start(struct here *h)
 {
 	struct err err;
 
-	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h, &h->serve, &err) != 0)
+	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h,
+			&h->serve, &err) != 0)
 		fail_msg("%s", err.text);
 	h->port = serve_port(h->serve);
 	peers_set_clock(serve_peers(h->serve), skewed_now);
@@ -129,7 +132,8 @@ static void connect_as(struct here *h, struct client *c, const struct client *ot
 static void join(struct here *h, struct client *c, const char *name, const char *role)
 {
 	connect_node(h, c, h->any);
-	client_say(c, "register", "name", name, "role", role, "version", "0", "state", "WAITING", NULL);
+	client_say(c, "register", "name", name, "role", role, "version", "0", "state", "WAITING",
+		   NULL);
 	assert_true(client_hears(c, "registered"));
 	assert_true(client_hears(c, "head"));
 }
@@ -173,7 +177,8 @@ static void test_register(void **state)
 	connect_node(h, &c, h->any);
 	settle(h);
 	assert_int_equal(registry_count(registry(h)), 0);
-	client_say(&c, "register", "name", "n1", "role", "internal", "state", "WAITING", "from-later", "x", NULL);
+	client_say(&c, "register", "name", "n1", "role", "internal", "state", "WAITING",
+		   "from-later", "x", NULL);
 	assert_true(client_hear(&c, &message));
 	assert_string_equal(message.word, "registered");
 	assert_string_equal(control_get(&message, "version"), PACKAGE_VERSION);
@@ -305,7 +310,8 @@ static void test_register_twice(void **state)
 
 static void test_before_register(void **state)
 {
-	static const char *const verbs[] = {"fetch", "status", "head", "registered", "refused", "pong"};
+	static const char *const verbs[] = {"fetch",      "status",  "head",
+					    "registered", "refused", "pong"};
 	struct here *h = *state;
 	struct client c;
 
@@ -366,7 +372,10 @@ static void test_unknown(void **state)
 	client_clear(&c);
 }
 
-/* A recorded beginning of a good connection, played again: nothing changes, least of all who is connected. */
+/*
+ * A recorded beginning of a good connection, played again: nothing changes, least of all who is
+ * connected.
+ */
 static void test_replay(void **state)
 {
 	struct here *h = *state;
@@ -458,7 +467,8 @@ static void test_fetch(void **state)
 		fetch_begin(&c);
 		ask(&c, &want, i == 2 ? &foreign : NULL);
 		assert_true(client_git_ends(&c, "0000"));
-		assert_memory_equal(c.lanes[LANE_GIT].data, "0008NAK\n", 8); /* another role's is not acknowledged */
+		/* another role's is not acknowledged */
+		assert_memory_equal(c.lanes[LANE_GIT].data, "0008NAK\n", 8);
 		assert_memory_equal(c.lanes[LANE_GIT].data + 13, "PACK", 4);
 		if (size)
 			assert_int_equal(c.lanes[LANE_GIT].len, size);
@@ -493,7 +503,8 @@ static void test_no_release(void **state)
 	control_clear(&message);
 	client_say(&c, "fetch", NULL);
 	assert_true(client_git_ends(&c, "0000"));
-	assert_non_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, " capabilities^{}", 16));
+	assert_non_null(
+		memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, " capabilities^{}", 16));
 	client_clear(&c);
 }
 
@@ -511,7 +522,8 @@ static void test_foreign_want(void **state)
 		ask(&c, wants + i, NULL);
 		assert_true(client_closed(&c));
 		client_open_records(&c);
-		assert_non_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, "ERR upload-pack: not our ref", 28));
+		assert_non_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len,
+				       "ERR upload-pack: not our ref", 28));
 		assert_null(memmem(c.lanes[LANE_GIT].data, c.lanes[LANE_GIT].len, "PACK", 4));
 		client_clear(&c);
 		while (node_of(h, "n1")->connected)
@@ -581,7 +593,10 @@ static void test_fetch_limit(void **state)
 	client_clear(&c);
 }
 
-/* Lost in the middle of a fetch, at any place of it: the pack goes back (the cache asserts it), others are served. */
+/*
+ * Lost in the middle of a fetch, at any place of it: the pack goes back (the cache asserts it),
+ * others are served.
+ */
 static void test_lost_in_fetch(void **state)
 {
 	struct here *h = *state;
@@ -722,7 +737,8 @@ static void publish_ttl(struct here *h, const char *from, const char *to)
 	publication_clear(&publication);
 }
 
-static void say_accepted(struct here *h, struct client *c, const char *name, const struct oid *oid, const char *packs)
+static void say_accepted(struct here *h, struct client *c, const char *name, const struct oid *oid,
+			 const char *packs)
 {
 	char hex[OID_HEX_SIZE];
 
@@ -732,7 +748,10 @@ static void say_accepted(struct here *h, struct client *c, const char *name, con
 		turn(h, 5);
 }
 
-/* A small release is sent with the news of it, to those that have the one before and say that they take it. */
+/*
+ * A small release is sent with the news of it, to those that have the one before and say that they
+ * take it.
+ */
 static void test_pushed(void **state)
 {
 	struct here *h = *state;
@@ -845,14 +864,17 @@ static void test_port_in_use(void **state)
 	struct serve *second = NULL;
 	struct err err;
 
-	assert_int_equal(serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", h->port, on_changed, h,
-				     &second, &err),
+	assert_int_equal(serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", h->port,
+				     on_changed, h, &second, &err),
 			 -1);
 	assert_null(second);
 	assert_non_null(strstr(err.text, "in use"));
 }
 
-/* Fewer descriptors than peers: what is allowed is taken, the rest is told so, and files can still be opened. */
+/*
+ * Fewer descriptors than peers: what is allowed is taken, the rest is told so, and files can still
+ * be opened.
+ */
 static void test_descriptors(void **state)
 {
 	struct here *h = *state;
@@ -912,8 +934,9 @@ static void be_nodes(uint16_t port, const struct keystore *keystore, const struc
 		client_connect(c, port, NULL, NULL);
 		(void)snprintf(name, sizeof(name), "node-%d", i);
 		wire_must(client_join(c, keystore));
-		client_say(c, "register", "name", name, "role", "internal", "version", "0.1.0", "state", "RUNNING",
-			   "accepted", "0123456789012345678901234567890123456789", "deployed",
+		client_say(c, "register", "name", name, "role", "internal", "version", "0.1.0",
+			   "state", "RUNNING", "accepted",
+			   "0123456789012345678901234567890123456789", "deployed",
 			   "0123456789012345678901234567890123456789", "sequence", "1", NULL);
 		wire_must(client_hears(c, "registered") && client_hears(c, "head"));
 		if (i % 10 == 0) {
@@ -958,7 +981,8 @@ static void test_idle_cost(void **state)
 	before = in_use();
 	end = loop_now() + 6 * WIRE_DEADLINE;
 	while (registry_count(registry(h)) < IDLE_NODES ||
-	       strcmp(node_said(registry_at(registry(h), IDLE_NODES - 1), "state"), "RUNNING") != 0) {
+	       strcmp(node_said(registry_at(registry(h), IDLE_NODES - 1), "state"), "RUNNING") !=
+		       0) {
 		assert_true(loop_now() < end);
 		turn(h, 5);
 	}
@@ -979,8 +1003,11 @@ static void test_idle_cost(void **state)
 /* Signs and stores one; REV NULL: follow. */
 static struct pin store_pin(struct here *h, const char *node, const char *rev, struct buf *raw)
 {
-	const struct pin_wish wish = {
-		.node = node, .role = "internal", .rev = rev, .reason = "a test", .host = "admin.example.com"};
+	const struct pin_wish wish = {.node = node,
+				      .role = "internal",
+				      .rev = rev,
+				      .reason = "a test",
+				      .host = "admin.example.com"};
 	struct pin pin;
 	struct err err;
 
@@ -1132,7 +1159,10 @@ static void is_unknown(struct here *h, const struct keystore *keystore)
 	client_clear(&c);
 }
 
-/* Both are good; once the older one has ended, whoever came with it is closed and not known any more. */
+/*
+ * Both are good; once the older one has ended, whoever came with it is closed and not known any
+ * more.
+ */
 static void test_epochs(void **state)
 {
 	struct here *h = *state;
@@ -1229,21 +1259,36 @@ static void test_ahead(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		serve_test(test_register),	   serve_test(test_bad_names),
-		serve_test(test_role_covered),	   serve_test(test_name_is_taken),
-		serve_test(test_same_key),	   serve_test(test_register_twice),
-		serve_test(test_before_register),  serve_test(test_never_registers),
-		serve_test(test_unknown),	   serve_test(test_replay),
-		serve_test(test_fetch),		   serve_test(test_no_release),
-		serve_test(test_foreign_want),	   serve_test(test_second_fetch),
-		serve_test(test_fetch_limit),	   serve_test(test_lost_in_fetch),
-		serve_test(test_status_flood),	   serve_test(test_published),
-		serve_test(test_published_in_fetch), serve_test(test_pushed), serve_test(test_not_pushed),
+		serve_test(test_register),
+		serve_test(test_bad_names),
+		serve_test(test_role_covered),
+		serve_test(test_name_is_taken),
+		serve_test(test_same_key),
+		serve_test(test_register_twice),
+		serve_test(test_before_register),
+		serve_test(test_never_registers),
+		serve_test(test_unknown),
+		serve_test(test_replay),
+		serve_test(test_fetch),
+		serve_test(test_no_release),
+		serve_test(test_foreign_want),
+		serve_test(test_second_fetch),
+		serve_test(test_fetch_limit),
+		serve_test(test_lost_in_fetch),
+		serve_test(test_status_flood),
+		serve_test(test_published),
+		serve_test(test_published_in_fetch),
+		serve_test(test_pushed),
+		serve_test(test_not_pushed),
 		serve_test(test_restart),
-		serve_test(test_port_in_use),	   serve_test(test_descriptors),
-		serve_test(test_idle_cost),	   serve_test(test_pin),
-		serve_test(test_pin_overtaken),	   serve_test(test_pin_restart),
-		serve_test(test_epochs),	   serve_test(test_ahead),
+		serve_test(test_port_in_use),
+		serve_test(test_descriptors),
+		serve_test(test_idle_cost),
+		serve_test(test_pin),
+		serve_test(test_pin_overtaken),
+		serve_test(test_pin_restart),
+		serve_test(test_epochs),
+		serve_test(test_ahead),
 	};
 
 	libraries_setup();

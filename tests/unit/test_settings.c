@@ -5,8 +5,9 @@
 #include "config_fixture.h"
 
 #define OURS   "<muster xmlns='urn:muster:1'>"
-#define ROLES  "<environments" BASE "><environment><services><service-role><id>a</id></service-role>" \
-	       "</services></environment></environments>"
+#define ROLES                                                                                      \
+	"<environments" BASE "><environment><services><service-role><id>a</id></service-role>"     \
+	"</services></environment></environments>"
 
 /* The findings of a configuration, the last WANT of which is NULL. */
 static void check_text(const char *text, const char *const *want)
@@ -31,8 +32,8 @@ static void check_text(const char *text, const char *const *want)
 
 #define WANT(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static void assert_settings(const struct settings *have, bool approve, unsigned health, unsigned hook,
-			    unsigned keep)
+static void assert_settings(const struct settings *have, bool approve, unsigned health,
+			    unsigned hook, unsigned keep)
 {
 	assert_int_equal(have->approve, approve);
 	assert_int_equal(have->health_timeout, health);
@@ -48,7 +49,8 @@ static void refuse_setting(const char *setting, const char *reason)
 	struct settings have = settings_read(doc), want = settings_default();
 
 	check_text(text, WANT(reason));
-	assert_settings(&have, want.approve, want.health_timeout, want.hook_timeout, want.keep_revisions);
+	assert_settings(&have, want.approve, want.health_timeout, want.hook_timeout,
+			want.keep_revisions);
 	document_free(doc);
 	free(text);
 }
@@ -76,11 +78,15 @@ static void test_default(void **state)
 
 static void test_well(void **state)
 {
-	static const char low[] = ROOT OURS "<approve>true</approve><health-timeout>1</health-timeout><hook-timeout>1"
-					    "</hook-timeout><keep-revisions>2</keep-revisions></muster></config>";
+	static const char low[] =
+		ROOT OURS "<approve>true</approve><health-timeout>1</health-timeout><hook-timeout>1"
+			  "</hook-timeout><keep-revisions>2</keep-revisions></muster></config>";
 	static const char high[] =
-		ROOT "<m:muster xmlns:m='urn:muster:1'><m:health-timeout>3600</m:health-timeout><m:hook-timeout>3600"
-		     "</m:hook-timeout><m:keep-revisions>50</m:keep-revisions><m:approve>false</m:approve></m:muster></config>";
+		ROOT "<m:muster "
+		     "xmlns:m='urn:muster:1'><m:health-timeout>3600</"
+		     "m:health-timeout><m:hook-timeout>3600"
+		     "</m:hook-timeout><m:keep-revisions>50</m:keep-revisions><m:approve>false</"
+		     "m:approve></m:muster></config>";
 	struct settings settings = read_text(low);
 
 	(void)state;
@@ -90,46 +96,67 @@ static void test_well(void **state)
 	assert_settings(&settings, false, 3600, 3600, 50);
 	check_text(high, WANT(NULL));
 	/* a mirror is not looked into; one setting says nothing of the others */
-	settings = read_text(ROOT OURS "<mirror><url>x</url></mirror><hook-timeout>7</hook-timeout></muster></config>");
+	settings = read_text(
+		ROOT OURS
+		"<mirror><url>x</url></mirror><hook-timeout>7</hook-timeout></muster></config>");
 	assert_settings(&settings, false, 10, 7, 10);
 	check_text(ROOT OURS "<mirror>https://a</mirror></muster></config>", WANT(NULL));
-	check_text(ROOT OURS "<mirror><id>a</id></mirror><mirror><id>b</id></mirror></muster></config>", WANT(NULL));
+	check_text(ROOT OURS
+		   "<mirror><id>a</id></mirror><mirror><id>b</id></mirror></muster></config>",
+		   WANT(NULL));
 }
 
 static void test_refused(void **state)
 {
-	static const char *const values[] = {"0",	"3601", "-1", "+5",	 "5 ",
-					     "05",	"1e2",	"0x5", "5s", "true", "99999999999999999999999"};
+	static const char *const values[] = {"0",
+					     "3601",
+					     "-1",
+					     "+5",
+					     "5 ",
+					     "05",
+					     "1e2",
+					     "0x5",
+					     "5s",
+					     "true",
+					     "99999999999999999999999"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		char *setting = text_format("<health-timeout>%s</health-timeout>", values[i]);
-		char *reason = text_format("t.xml:3: /muster/health-timeout: \"%s\" is not a number from 1 to 3600",
-					   values[i]);
+		char *reason = text_format(
+			"t.xml:3: /muster/health-timeout: \"%s\" is not a number from 1 to 3600",
+			values[i]);
 
 		refuse_setting(setting, reason);
 		free(setting);
 		free(reason);
 	}
-	refuse_setting("<hook-timeout/>", "t.xml:3: /muster/hook-timeout: \"\" is not a number from 1 to 3600");
+	refuse_setting("<hook-timeout/>",
+		       "t.xml:3: /muster/hook-timeout: \"\" is not a number from 1 to 3600");
 	refuse_setting("<hook-timeout> 5</hook-timeout>",
 		       "t.xml:3: /muster/hook-timeout: \" 5\" is not a number from 1 to 3600");
 	refuse_setting("<keep-revisions>1</keep-revisions>",
 		       "t.xml:3: /muster/keep-revisions: \"1\" is not a number from 2 to 50");
 	refuse_setting("<keep-revisions>51</keep-revisions>",
 		       "t.xml:3: /muster/keep-revisions: \"51\" is not a number from 2 to 50");
-	refuse_setting("<approve>yes</approve>", "t.xml:3: /muster/approve: \"yes\" is not true or false");
-	refuse_setting("<approve>TRUE</approve>", "t.xml:3: /muster/approve: \"TRUE\" is not true or false");
+	refuse_setting("<approve>yes</approve>",
+		       "t.xml:3: /muster/approve: \"yes\" is not true or false");
+	refuse_setting("<approve>TRUE</approve>",
+		       "t.xml:3: /muster/approve: \"TRUE\" is not true or false");
 	refuse_setting("<approve/>", "t.xml:3: /muster/approve: \"\" is not true or false");
-	refuse_setting("<health-timout>5</health-timout>", "t.xml:3: /muster/health-timout: Muster has no such setting");
+	refuse_setting("<health-timout>5</health-timout>",
+		       "t.xml:3: /muster/health-timout: Muster has no such setting");
 	refuse_setting("<roles/>", "t.xml:3: /muster/roles: Muster has no such setting");
-	refuse_setting("<hook-timeout><x/></hook-timeout>", "t.xml:3: /muster/hook-timeout: this setting is one value");
-	refuse_setting("<hook-timeout>#{T}</hook-timeout>",
-		       "t.xml:3: /muster/hook-timeout: no parameter may stand in a setting of Muster");
+	refuse_setting("<hook-timeout><x/></hook-timeout>",
+		       "t.xml:3: /muster/hook-timeout: this setting is one value");
+	refuse_setting(
+		"<hook-timeout>#{T}</hook-timeout>",
+		"t.xml:3: /muster/hook-timeout: no parameter may stand in a setting of Muster");
 	refuse_setting("<approve>#{A | true}</approve>",
 		       "t.xml:3: /muster/approve: no parameter may stand in a setting of Muster");
 	refuse_setting("<hook-timeout xmlns='urn:x'>5</hook-timeout>",
-		       "t.xml:3: /muster/hook-timeout: only settings of the namespace urn:muster:1 may stand here");
+		       "t.xml:3: /muster/hook-timeout: only settings of the namespace urn:muster:1 "
+		       "may stand here");
 }
 
 /* What looks like settings and would not count is refused: nobody would notice. */
@@ -137,18 +164,24 @@ static void test_misplaced(void **state)
 {
 	(void)state;
 	check_text(ROOT "\n<muster><approve>true</approve></muster></config>",
-		   WANT("t.xml:2: /muster: Muster's settings are in the namespace urn:muster:1: <muster "
+		   WANT("t.xml:2: /muster: Muster's settings are in the namespace urn:muster:1: "
+			"<muster "
 			"xmlns=\"urn:muster:1\">"));
 	check_text(ROOT "\n<muster" BASE "><approve>perhaps</approve></muster></config>",
-		   WANT("t.xml:2: /muster: Muster's settings are in the namespace urn:muster:1: <muster "
+		   WANT("t.xml:2: /muster: Muster's settings are in the namespace urn:muster:1: "
+			"<muster "
 			"xmlns=\"urn:muster:1\">"));
 	check_text(ROOT "\n<approve xmlns='urn:muster:1'>true</approve></config>",
 		   WANT("t.xml:2: /approve: Muster's settings stand in <muster>"));
 	check_text(ROOT "\n<muster xmlns='urn:muster:1'>true</muster></config>",
 		   WANT("t.xml:2: /muster: settings stand in elements of their own"));
 	/* twice */
-	check_text(ROOT "\n" OURS "<hook-timeout>5</hook-timeout>\n<hook-timeout>6</hook-timeout></muster></config>",
-		   WANT("t.xml:3: /muster/hook-timeout: this stands for the second time, first at t.xml:2"));
+	check_text(
+		ROOT
+		"\n" OURS
+		"<hook-timeout>5</hook-timeout>\n<hook-timeout>6</hook-timeout></muster></config>",
+		WANT("t.xml:3: /muster/hook-timeout: this stands for the second time, first at "
+		     "t.xml:2"));
 	/* all of them are told */
 	check_text(ROOT "\n" OURS "\n<x/>\n<approve>1</approve></muster></config>",
 		   WANT("t.xml:3: /muster/x: Muster has no such setting",
@@ -158,10 +191,11 @@ static void test_misplaced(void **state)
 /* Each role has them, as they are written, and a node reads the same of its slice. */
 static void test_slice(void **state)
 {
-	struct document *doc = parse("<config xmlns='http://tail-f.com/ns/config/1.0' xmlns:m='urn:muster:1'>" ROLES
-				     "<x m:roles='b'/><m:muster><m:health-timeout>4</m:health-timeout>"
-				     "<m:hook-timeout m:roles='a'>5</m:hook-timeout>"
-				     "<m:keep-revisions m:roles='b'>6</m:keep-revisions></m:muster></config>");
+	struct document *doc = parse(
+		"<config xmlns='http://tail-f.com/ns/config/1.0' xmlns:m='urn:muster:1'>" ROLES
+		"<x m:roles='b'/><m:muster><m:health-timeout>4</m:health-timeout>"
+		"<m:hook-timeout m:roles='a'>5</m:hook-timeout>"
+		"<m:keep-revisions m:roles='b'>6</m:keep-revisions></m:muster></config>");
 	struct model *model = model_default();
 	struct document *part = NULL;
 	struct settings settings;
@@ -174,7 +208,8 @@ static void test_slice(void **state)
 	text = text_of(part);
 	assert_lacks(text, "roles");
 	assert_lacks(text, "keep-revisions");
-	assert_int_equal(fileset_add(&files, "config.xml", FILE_PLAIN, text, strlen(text), &err), 0);
+	assert_int_equal(fileset_add(&files, "config.xml", FILE_PLAIN, text, strlen(text), &err),
+			 0);
 	settings = settings_of_slice(&files);
 	assert_settings(&settings, false, 4, 5, 10);
 	free(text);
@@ -222,7 +257,8 @@ static void test_unreadable(void **state)
 	settings = settings_of_slice(&files);
 	assert_settings(&settings, false, 10, 30, 10);
 	fileset_clear(&files);
-	settings = read_text(ROOT OURS "<later>1</later><hook-timeout>5</hook-timeout></muster></config>");
+	settings = read_text(ROOT OURS
+			     "<later>1</later><hook-timeout>5</hook-timeout></muster></config>");
 	assert_settings(&settings, false, 10, 5, 10);
 }
 

@@ -242,8 +242,10 @@ static void paths_that_are_ignored(void **state)
 	bool changed;
 	struct oid oid;
 
-	sh(w->path, "mkdir d out && printf '*.tmp\\nout/\\n' > .gitignore && echo 1 > a && echo 1 > d/x && "
-		    "echo 1 > z.tmp && echo 1 > d/z.tmp && echo 1 > out/x && echo 1 > f.tmp && git add -f f.tmp");
+	sh(w->path,
+	   "mkdir d out && printf '*.tmp\\nout/\\n' > .gitignore && echo 1 > a && echo 1 > d/x && "
+	   "echo 1 > z.tmp && echo 1 > d/z.tmp && echo 1 > out/x && echo 1 > f.tmp && git add -f "
+	   "f.tmp");
 	(void)commit_all(w, "one");
 	sh(w->path, "echo 2 > a && echo 2 > f.tmp");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -253,7 +255,8 @@ static void paths_that_are_ignored(void **state)
 
 		must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_REFUSED,
 			  names[i]);
-		must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_REFUSED, "is ignored");
+		must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_REFUSED,
+			  "is ignored");
 	}
 	assert_true(is_changed(w));
 	{
@@ -316,15 +319,18 @@ static void removes_only_its_own_locks(void **state)
 	sh(w->path, "echo 1 > a");
 	(void)commit_all(w, "one");
 	sh(w->path, "test -e .git/muster.lock && test ! -e .git/index.lock");
-	sh(w->path, "echo 2 > a && ln .git/muster.lock .git/index.lock && "
-		    "ln .git/muster.lock .git/refs/heads/main.lock && mkdir -p .git/refs/heads/x && "
-		    "ln .git/muster.lock .git/refs/heads/x/other.lock && "
-		    "touch .git/refs/heads/x/git.lock .git/muster.index .git/muster.index.lock .git/muster.ref");
+	sh(w->path,
+	   "echo 2 > a && ln .git/muster.lock .git/index.lock && "
+	   "ln .git/muster.lock .git/refs/heads/main.lock && mkdir -p .git/refs/heads/x && "
+	   "ln .git/muster.lock .git/refs/heads/x/other.lock && "
+	   "touch .git/refs/heads/x/git.lock .git/muster.index .git/muster.index.lock "
+	   ".git/muster.ref");
 	must(source_commit(w->repo, &commit, &changed, &oid, err));
 	assert_true(changed);
-	sh(w->path, "test -e .git/refs/heads/x/git.lock && rm -r .git/refs/heads/x && "
-		    "test \"$(find .git -name '*.lock' -o -name 'muster.*')\" = .git/muster.lock && "
-		    "test -z \"$(git status --porcelain)\"");
+	sh(w->path,
+	   "test -e .git/refs/heads/x/git.lock && rm -r .git/refs/heads/x && "
+	   "test \"$(find .git -name '*.lock' -o -name 'muster.*')\" = .git/muster.lock && "
+	   "test -z \"$(git status --porcelain)\"");
 	/* without a commit, at a daemon's start */
 	sh(w->path, "ln .git/muster.lock .git/index.lock");
 	must(source_clean(w->repo, err));
@@ -333,9 +339,10 @@ static void removes_only_its_own_locks(void **state)
 	sh(w->path, "test -e .git/index.lock");
 	/* git's own: named, with what to do, and left */
 	sh(w->path, "echo 3 > a");
-	must_fail(source_commit(w->repo, &commit, &changed, &oid, err), ERR_RETRY,
-		  ".git/index.lock: git is writing there, or was killed while it was: try again, and "
-		  "remove that file if no git runs");
+	must_fail(
+		source_commit(w->repo, &commit, &changed, &oid, err), ERR_RETRY,
+		".git/index.lock: git is writing there, or was killed while it was: try again, and "
+		"remove that file if no git runs");
 	sh(w->path, "test -e .git/index.lock && rm .git/index.lock");
 	/* while another of ours is at work nothing is taken from it */
 	sh(w->path, "ln .git/muster.lock .git/index.lock");
@@ -363,7 +370,8 @@ static void logs_the_move(void **state)
 	sh(w->path, "git pack-refs --all && echo 2 > a");
 	(void)commit_all(w, "two");
 	expect_answer(w->path, "git log --format=%s deep/branch", "two\none");
-	expect_answer(w->path, "git reflog --format=%gs deep/branch", "muster: moved\nmuster: moved");
+	expect_answer(w->path, "git reflog --format=%gs deep/branch",
+		      "muster: moved\nmuster: moved");
 	expect_answer(w->path, "git rev-parse HEAD@{1} HEAD~1 | uniq | wc -l", "1");
 }
 
@@ -454,7 +462,10 @@ static void back_to_an_old_tree(void **state)
 		  "object");
 }
 
-/* What is not under git stays, unless it is in the way; and a commit is made on the branch that is meant. */
+/*
+ * What is not under git stays, unless it is in the way; and a commit is made on the branch that is
+ * meant.
+ */
 static void back_beside_other_files(void **state)
 {
 	struct work *w = *state;

@@ -1,6 +1,6 @@
 /*
- * SSH signatures. ssh-keygen is the oracle for both directions; every bit flip, truncation and other form of the armour
- * is refused.
+ * SSH signatures. ssh-keygen is the oracle for both directions; every bit flip, truncation and
+ * other form of the armour is refused.
  */
 #include "core/fs.h"
 #include "crypto/encode.h"
@@ -36,7 +36,8 @@ static enum err_code verdict(const char *armour, size_t len)
 	uint8_t signer[KEY_SIZE] = {0}, untouched[KEY_SIZE] = {0};
 	struct err err = {0};
 
-	if (sshsig_verify(armour, len, SSHSIG_NAMESPACE, MESSAGE, strlen(MESSAGE), signer, &err) == 0) {
+	if (sshsig_verify(armour, len, SSHSIG_NAMESPACE, MESSAGE, strlen(MESSAGE), signer, &err) ==
+	    0) {
 		assert_memory_equal(signer, public, KEY_SIZE);
 		return ERR_NONE;
 	}
@@ -89,11 +90,13 @@ static void test_every_truncation(void **state)
 	(void)state;
 	sign(SSHSIG_NAMESPACE, MESSAGE, &armour);
 	for (size_t n = 0; n < armour.len; n++) {
-		char *head = text_copy_n(buf_text(&armour), n); /* exact, so that a read past the end is seen */
+		/* exact, so that a read past the end is seen */
+		char *head = text_copy_n(buf_text(&armour), n);
 
 		assert_int_equal(verdict(head, n), ERR_CORRUPT);
 		free(head);
-		assert_int_equal(verdict(buf_text(&armour) + n + 1, armour.len - n - 1), ERR_CORRUPT);
+		assert_int_equal(verdict(buf_text(&armour) + n + 1, armour.len - n - 1),
+				 ERR_CORRUPT);
 	}
 	buf_clear(&armour);
 }
@@ -125,7 +128,9 @@ static void test_every_insertion(void **state)
 	buf_clear(&other);
 }
 
-/* The same bytes in lines of another width, with other line ends, twice, or with something around. */
+/*
+ * The same bytes in lines of another width, with other line ends, twice, or with something around.
+ */
 static void test_other_forms(void **state)
 {
 	static const char *const formats[] = {
@@ -295,19 +300,26 @@ static void test_not_over_this(void **state)
 	buf_clear(&armour);
 	sign("file", MESSAGE, &armour);
 	assert_int_equal(verdict_of(&armour), ERR_REFUSED);
-	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, "file", MESSAGE, strlen(MESSAGE), signer,
-				       &err), 0);
-	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, "file", MESSAGE, strlen(MESSAGE) - 1,
-				       signer, &err), -1);
+	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, "file", MESSAGE,
+				       strlen(MESSAGE), signer, &err),
+			 0);
+	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, "file", MESSAGE,
+				       strlen(MESSAGE) - 1, signer, &err),
+			 -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	buf_clear(&armour);
 	sign(SSHSIG_NAMESPACE, "", &armour);
-	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, SSHSIG_NAMESPACE, NULL, 0, signer, NULL), 0);
+	assert_int_equal(sshsig_verify(buf_text(&armour), armour.len, SSHSIG_NAMESPACE, NULL, 0,
+				       signer, NULL),
+			 0);
 	assert_memory_equal(signer, public, KEY_SIZE);
 	buf_clear(&armour);
 }
 
-/* Ed25519 must not be malleable: s + L is the same number, and small-order keys verify anything in lax code. */
+/*
+ * Ed25519 must not be malleable: s + L is the same number, and small-order keys verify anything in
+ * lax code.
+ */
 static void test_malleable(void **state)
 {
 	static const uint8_t order[32] = {
@@ -352,11 +364,15 @@ static void test_malleable(void **state)
 static void test_odd_texts(void **state)
 {
 	static const char *const rows[] = {
-		"", "\n", "-----BEGIN SSH SIGNATURE-----", "-----BEGIN SSH SIGNATURE-----\n",
+		"",
+		"\n",
+		"-----BEGIN SSH SIGNATURE-----",
+		"-----BEGIN SSH SIGNATURE-----\n",
 		"-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n",
 		"-----BEGIN SSH SIGNATURE-----\n\n-----END SSH SIGNATURE-----\n",
 		"-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n",
-		"-----BEGIN SSH SIGNATURE-----\nU1NIU0lHAAAAAf////8=\n-----END SSH SIGNATURE-----\n",
+		"-----BEGIN SSH SIGNATURE-----\nU1NIU0lHAAAAAf////8=\n-----END SSH "
+		"SIGNATURE-----\n",
 		"-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n",
 		"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n",
 	};
@@ -393,7 +409,8 @@ static int ssh_keygen(const char *input, const char *const argv[])
 		in = input ? open(input, O_RDONLY) : null;
 		if (in < 0 || dup2(in, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 			_exit(126);
-		(void)execvp("ssh-keygen", (char *const *)argv); /* the exit code says that it failed */
+		/* the exit code says that it failed */
+		(void)execvp("ssh-keygen", (char *const *)argv);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -431,7 +448,8 @@ static void read_file(const char *name, struct buf *out)
 /* A key of ssh-keygen's, or the test is skipped. */
 static void make_ssh_key(void)
 {
-	const char *const argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", "key", NULL};
+	const char *const argv[] = {"ssh-keygen", "-q",   "-t", "ed25519", "-N", "",
+				    "-C",         "test", "-f", "key",     NULL};
 	int code;
 
 	(void)unlinkat(folder_fd, "key", 0);	 /* of a test before */
@@ -446,8 +464,9 @@ static void make_ssh_key(void)
 
 static int verify_with_ssh(const char *name_space, const char *message)
 {
-	const char *const argv[] = {"ssh-keygen", "-q", "-Y", "verify", "-f", "allowed", "-I", "muster", "-n",
-			name_space, "-s", "signature", NULL};
+	const char *const argv[] = {"ssh-keygen", "-q",        "-Y",     "verify", "-f",
+				    "allowed",    "-I",        "muster", "-n",     name_space,
+				    "-s",         "signature", NULL};
 
 	write_file("message", message, strlen(message), 0644);
 	return ssh_keygen("message", argv);
@@ -473,7 +492,10 @@ static void test_ssh_takes_ours(void **state)
 	buf_clear(&armour);
 }
 
-/* The seed within the file of an unencrypted key: it follows the second copy of the public key and a size. */
+/*
+ * The seed within the file of an unencrypted key: it follows the second copy of the public key and
+ * a size.
+ */
 static void seed_of_file(uint8_t out[static KEY_SIZE], uint8_t out_public[static KEY_SIZE])
 {
 	struct buf file, text, blob;
@@ -507,7 +529,8 @@ static void seed_of_file(uint8_t out[static KEY_SIZE], uint8_t out_public[static
 
 static void test_ours_is_ssh(void **state)
 {
-	const char *const argv[] = {"ssh-keygen", "-q", "-Y", "sign", "-f", "key", "-n", "git", "message", NULL};
+	const char *const argv[] = {"ssh-keygen", "-q", "-Y",  "sign",    "-f",
+				    "key",        "-n", "git", "message", NULL};
 	uint8_t ssh_seed[KEY_SIZE], ssh_public[KEY_SIZE], derived[KEY_SIZE], signer[KEY_SIZE];
 	struct buf theirs, ours, line, pub;
 	struct err err = {0};
@@ -518,8 +541,9 @@ static void test_ours_is_ssh(void **state)
 	(void)unlinkat(folder_fd, "message.sig", 0); /* of a test before */
 	assert_int_equal(ssh_keygen(NULL, argv), 0);
 	read_file("message.sig", &theirs);
-	assert_int_equal(sshsig_verify(buf_text(&theirs), theirs.len, "git", MESSAGE, strlen(MESSAGE), signer,
-				       &err), 0);
+	assert_int_equal(sshsig_verify(buf_text(&theirs), theirs.len, "git", MESSAGE,
+				       strlen(MESSAGE), signer, &err),
+			 0);
 	seed_of_file(ssh_seed, ssh_public);
 	key_release_public(ssh_seed, derived);
 	assert_memory_equal(signer, ssh_public, KEY_SIZE);
@@ -543,11 +567,15 @@ static void test_ours_is_ssh(void **state)
 /* What ssh-keygen makes with other keys and hashes is sound, but not ours. */
 static void test_ssh_others_refused(void **state)
 {
-	const char *const ecdsa[] = {"ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", "other", NULL};
-	const char *const rsa[] = {"ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", "other", NULL};
-	const char *const sign_other[] = {"ssh-keygen", "-q", "-Y", "sign", "-f", "other", "-n", "git", "message", NULL};
-	const char *const sign_256[] = {"ssh-keygen", "-q", "-Y", "sign", "-O", "hashalg=sha256", "-f", "key", "-n", "git",
-			    "message", NULL};
+	const char *const ecdsa[] = {"ssh-keygen", "-q", "-t",    "ecdsa", "-N",
+				     "",           "-f", "other", NULL};
+	const char *const rsa[] = {"ssh-keygen", "-q", "-t", "rsa",   "-b", "2048",
+				   "-N",         "",   "-f", "other", NULL};
+	const char *const sign_other[] = {"ssh-keygen", "-q", "-Y",  "sign",    "-f",
+					  "other",      "-n", "git", "message", NULL};
+	const char *const sign_256[] = {"ssh-keygen",     "-q", "-Y",  "sign", "-O",
+					"hashalg=sha256", "-f", "key", "-n",   "git",
+					"message",        NULL};
 	struct {
 		const char *const *make, *const *sign;
 		enum err_code code;

@@ -1,4 +1,7 @@
-/* Names, numbers, times and escaping; buffers and cursors; errors: what every other module stands on. */
+/*
+ * Names, numbers, times and escaping; buffers and cursors; errors: what every other module stands
+ * on.
+ */
 #include "node_home.h"
 
 #include "core/buf.h"
@@ -8,8 +11,9 @@
 static void names(void **state)
 {
 	static const char *const good[] = {"a", "default", "A-1_b.c", "9", "HEAD2", "commons"};
-	static const char *const bad[] = {"",	 ".a",	"-a",	  "_a",	  "a/b",  "a b",  "a..b", "a.",
-					  "a.lock", "HEAD", "common", "\xc3\xa4", "a\n", "a:b", "*",    "a~1"};
+	static const char *const bad[] = {"",     ".a",  "-a",     "_a",   "a/b",    "a b",
+					  "a..b", "a.",  "a.lock", "HEAD", "common", "\xc3\xa4",
+					  "a\n",  "a:b", "*",      "a~1"};
 	char name[NAME_MAX_LEN + 2];
 
 	(void)state;
@@ -27,7 +31,15 @@ static void names(void **state)
 
 static void numbers(void **state)
 {
-	static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "01", "1x", "0x1", "18446744073709551616",
+	static const char *const bad[] = {"",
+					  "-1",
+					  "+1",
+					  " 1",
+					  "1 ",
+					  "01",
+					  "1x",
+					  "0x1",
+					  "18446744073709551616",
 					  "99999999999999999999"};
 	uint64_t n = 7;
 
@@ -63,10 +75,13 @@ static void escaping(void **state)
 	(void)state;
 	text_escape_in_place(text);
 	assert_string_equal(text, "a?b??[2J? \xc3\xa4");
-	assert_true(text_starts("abc", "") && text_starts("abc", "abc") && !text_starts("ab", "abc"));
-	assert_true(text_near("node1", "node2") && text_near("ndoe1", "node1") && text_near("nod", "node1"));
+	assert_true(text_starts("abc", "") && text_starts("abc", "abc") &&
+		    !text_starts("ab", "abc"));
+	assert_true(text_near("node1", "node2") && text_near("ndoe1", "node1") &&
+		    text_near("nod", "node1"));
 	assert_true(text_near("", "ab") && text_near("a", "a") && text_near("web", "web-1"));
-	assert_false(text_near("node1", "web1") || text_near("", "abc") || text_near("node", "edon"));
+	assert_false(text_near("node1", "web1") || text_near("", "abc") ||
+		     text_near("node", "edon"));
 	assert_false(text_near("a-node-b", "b-node-a"));
 	assert_true(text_ends("abc", "") && text_ends("abc", "bc") && !text_ends("bc", "abc"));
 }
@@ -219,8 +234,9 @@ static void errno_codes(void **state)
 	static const struct {
 		int number;
 		enum err_code code;
-	} rows[] = {{ENOSPC, ERR_FULL}, {EDQUOT, ERR_FULL},  {EFBIG, ERR_FULL}, {EACCES, ERR_DENIED},
-		    {EPERM, ERR_DENIED}, {EROFS, ERR_DENIED}, {ENOENT, ERR_GONE}, {EIO, ERR_RETRY}};
+	} rows[] = {{ENOSPC, ERR_FULL},   {EDQUOT, ERR_FULL},  {EFBIG, ERR_FULL},
+		    {EACCES, ERR_DENIED}, {EPERM, ERR_DENIED}, {EROFS, ERR_DENIED},
+		    {ENOENT, ERR_GONE},   {EIO, ERR_RETRY}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

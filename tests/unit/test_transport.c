@@ -1,6 +1,6 @@
 /*
- * libgit2 over a socket against the serving engine: a fetch, what is new, connections that are cut anywhere, silence, and
- * an admin that sends what it must not.
+ * libgit2 over a socket against the serving engine: a fetch, what is new, connections that are cut
+ * anywhere, silence, and an admin that sends what it must not.
  */
 #include "channel/pktline.h"
 #include "channel/transport.h"
@@ -81,7 +81,8 @@ static void serve(struct server *s)
 		(void)uploadpack_feed(up, bytes, (size_t)n, &out, &err); /* OUT tells */
 		more = give(s, &out);
 		if (more && uploadpack_state(up) == UPLOADPACK_PACK) {
-			if (pack_build(s->f->repo, uploadpack_tip(up), uploadpack_common(up), &pack, &err) != 0)
+			if (pack_build(s->f->repo, uploadpack_tip(up), uploadpack_common(up), &pack,
+				       &err) != 0)
 				break;
 			uploadpack_give(up, pack.data, pack.len);
 		}
@@ -147,7 +148,8 @@ static struct repo *client_new(struct fixture *f, const char *name, const struct
 
 	must(repo_init_bare(path, &repo, err));
 	if (at) {
-		char *command = text_format("git -C %s fetch -q ../a.git +tmp:refs/heads/web", path);
+		char *command =
+			text_format("git -C %s fetch -q ../a.git +tmp:refs/heads/web", path);
 		struct repo *origin = f->repo;
 		struct oid old;
 		bool had = repo_ref_get(origin, "refs/heads/tmp", &old, NULL) == 0;
@@ -160,7 +162,8 @@ static struct repo *client_new(struct fixture *f, const char *name, const struct
 	return repo;
 }
 
-static int fetch(struct server *s, struct repo *repo, unsigned limit_ms, struct oid *tip, struct err *err)
+static int fetch(struct server *s, struct repo *repo, unsigned limit_ms, struct oid *tip,
+		 struct err *err)
 {
 	pthread_t thread;
 	int ends[2], rc;
@@ -179,8 +182,11 @@ static int fetch(struct server *s, struct repo *repo, unsigned limit_ms, struct 
 static void start(struct fixture *f, struct server *s, struct oid chain[RELEASES])
 {
 	put_chain(f, RELEASES, chain);
-	*s = (struct server){
-		.f = f, .chain = chain, .count = RELEASES, .ref = "refs/heads/web", .cut = SIZE_MAX};
+	*s = (struct server){.f = f,
+			     .chain = chain,
+			     .count = RELEASES,
+			     .ref = "refs/heads/web",
+			     .cut = SIZE_MAX};
 }
 
 static void must_be_at(struct repo *repo, const struct oid *oid)
@@ -225,7 +231,10 @@ static void test_fetch(void **state)
 	must_hold(repo, &tip);
 	must_lack(repo, "refs/heads/web");
 	all = s.sent;
-	expect_answer(f->folder, "git -C b.git fsck --full --strict >fsck.log 2>&1 && git -C b.git for-each-ref", "");
+	expect_answer(
+		f->folder,
+		"git -C b.git fsck --full --strict >fsck.log 2>&1 && git -C b.git for-each-ref",
+		"");
 	/* again: nothing but what is advertised */
 	assert_int_equal(fetch(&s, repo, SOON, &tip, &err), 0);
 	assert_true(oid_equal(&tip, chain + RELEASES - 1));
@@ -259,7 +268,8 @@ static void test_large(void **state)
 			noise[i] = 'x';
 	r = new_release(f->repo, 1, NULL, noise, f->keys[ADMIN]);
 	chain[0] = put_release(f->repo, &r, f->seeds[ADMIN]);
-	s = (struct server){.f = f, .chain = chain, .count = 1, .ref = "refs/heads/web", .cut = SIZE_MAX};
+	s = (struct server){
+		.f = f, .chain = chain, .count = 1, .ref = "refs/heads/web", .cut = SIZE_MAX};
 	repo = client_new(f, "b.git", NULL);
 	if (fetch(&s, repo, SOON, &tip, &err) != 0)
 		fail_msg("%s", err.text);
@@ -322,7 +332,8 @@ static void cut_everywhere(void **state, const struct oid *have, const char *nam
 			break;
 		assert_int_equal(rc, -1);
 		if (err.code != ERR_RETRY && err.code != ERR_CORRUPT)
-			fail_msg("cut at %zu of %zu: %s: %s", s.cut, whole, err_code_text(err.code), err.text);
+			fail_msg("cut at %zu of %zu: %s: %s", s.cut, whole, err_code_text(err.code),
+				 err.text);
 		if (have) {
 			must_be_at(repo, chain);
 		} else {
@@ -353,7 +364,8 @@ static void test_cut_update(void **state)
 #define GOOD "multi_ack_detailed side-band-64k ofs-delta no-progress agent=x"
 
 /* The advertisement that a fetch begins with, and an empty answer. */
-static void advertise(struct server *s, struct buf *script, struct buf *reply, const struct oid *tip)
+static void advertise(struct server *s, struct buf *script, struct buf *reply,
+		      const struct oid *tip)
 {
 	char hex[OID_HEX_SIZE];
 
@@ -365,9 +377,12 @@ static void advertise(struct server *s, struct buf *script, struct buf *reply, c
 	s->answer = reply;
 }
 
-/* Plays SCRIPT; the fetch must fail, with one of two codes and a sentence that holds WORDS, and leave nothing. */
-static void must_not_fetch(struct fixture *f, struct server *s, unsigned limit_ms, enum err_code code,
-			   const char *words)
+/*
+ * Plays SCRIPT; the fetch must fail, with one of two codes and a sentence that holds WORDS, and
+ * leave nothing.
+ */
+static void must_not_fetch(struct fixture *f, struct server *s, unsigned limit_ms,
+			   enum err_code code, const char *words)
 {
 	struct repo *repo = client_new(f, "victim.git", NULL);
 	struct oid tip;
@@ -409,11 +424,21 @@ static void test_silence(void **state)
 
 static void test_garbage(void **state)
 {
-	static const char *const scripts[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "0000", "0004", "zzzz", "0008ERR ",
+	static const char *const scripts[] = {"HTTP/1.1 400 Bad Request\r\n\r\n",
+					      "0000",
+					      "0004",
+					      "zzzz",
+					      "0008ERR ",
 					      "0013ERR go away now"};
-	static const char *const replies[] = {"zzzz", "0003", "0008wat\n", "000aACK 12", "0007NAK", "0008NAK\n0000",
+	static const char *const replies[] = {"zzzz",
+					      "0003",
+					      "0008wat\n",
+					      "000aACK 12",
+					      "0007NAK",
+					      "0008NAK\n0000",
 					      "0008NAK\n0015\1PACKxxxxyyyyzzzz0000",
-					      "0008NAK\n0009\3no!!", "0008NAK\n0009\4what",
+					      "0008NAK\n0009\3no!!",
+					      "0008NAK\n0009\4what",
 					      "0021ERR upload-pack: not our ref\n"};
 	struct fixture *f = *state;
 	struct oid chain[RELEASES];
@@ -498,7 +523,9 @@ static void sha1_block(uint32_t h[static 5], const uint8_t *block)
 		w[i] = x << 1 | x >> 31;
 	}
 	for (int i = 0; i < 80; i++) {
-		uint32_t f = i < 20 ? (b & c) | (~b & d) : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+		uint32_t f = i < 20              ? (b & c) | (~b & d)
+			     : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d)
+						 : b ^ c ^ d;
 		static const uint32_t k[] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
 		uint32_t next = (a << 5 | a >> 27) + f + e + k[i / 20] + w[i];
 
@@ -575,7 +602,8 @@ static void put_stored(struct buf *pack, const uint8_t *data, size_t n)
 }
 
 /* A delta that repeats its base of SIZE bytes so often, and SAYS what comes out. */
-static void put_repeats(struct buf *pack, const git_oid *base, size_t size, unsigned times, uint64_t says)
+static void put_repeats(struct buf *pack, const git_oid *base, size_t size, unsigned times,
+			uint64_t says)
 {
 	struct buf delta;
 
@@ -635,7 +663,10 @@ static int is_unreadable(const git_oid *id, void *repo)
 	return 0;
 }
 
-/* A pack that libgit2 takes although an object lies about its size: whoever reads that object is told. */
+/*
+ * A pack that libgit2 takes although an object lies about its size: whoever reads that object is
+ * told.
+ */
 static void takes_lies(struct fixture *f, struct server *s, const struct oid *tip)
 {
 	struct repo *repo = client_new(f, "victim.git", NULL);
@@ -649,8 +680,8 @@ static void takes_lies(struct fixture *f, struct server *s, const struct oid *ti
 	sh(f->folder, "rm -rf victim.git");
 }
 
-static void refuses_pack(struct fixture *f, struct server *s, const struct oid *tip, struct buf *take_pack,
-			 const char *words)
+static void refuses_pack(struct fixture *f, struct server *s, const struct oid *tip,
+			 struct buf *take_pack, const char *words)
 {
 	struct buf script, reply;
 
@@ -671,7 +702,8 @@ static void refuses_pack(struct fixture *f, struct server *s, const struct oid *
 enum { BASE = 1 << 20, TIMES = 15 };
 
 /* Without that option libgit2 unpacks it first; verify refuses it then. */
-#if defined(HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE) && HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE
+#if defined(HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE) &&                                         \
+	HAVE_DECL_GIT_OPT_SET_PACK_MAX_OBJECT_SIZE
 #define OVERLY_LARGE "overly large object"
 #else
 #define OVERLY_LARGE NULL
@@ -719,7 +751,10 @@ static void test_bombs(void **state)
 	free(zeros);
 }
 
-/* A good pack, of which the branch that was promised is no part; and a good one that is cut or bent. */
+/*
+ * A good pack, of which the branch that was promised is no part; and a good one that is cut or
+ * bent.
+ */
 static void test_other_pack(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,7 @@
-/* The serving engine: every state, every way in and out of it, and what a node of another role may ask in vain. */
+/*
+ * The serving engine: every state, every way in and out of it, and what a node of another role may
+ * ask in vain.
+ */
 #include "channel/pktline.h"
 #include "channel/uploadpack.h"
 #include "core/limits.h"
@@ -15,7 +18,8 @@
 
 enum { HISTORY = 5 };
 
-#define CAPABILITIES "multi_ack_detailed side-band-64k ofs-delta no-progress agent=muster/" PACKAGE_VERSION
+#define CAPABILITIES                                                                               \
+	"multi_ack_detailed side-band-64k ofs-delta no-progress agent=muster/" PACKAGE_VERSION
 
 /* Ids 11…, 22…, up to the tip; FF… is of another role. */
 static struct oid id_of(unsigned n)
@@ -124,7 +128,8 @@ static void test_advertisement(void **state)
 		assert_int_equal(pktline_next(&c, &line, &n, &err), PKTLINE_DATA);
 		assert_int_equal(n, strlen(first) + 1 + strlen(CAPABILITIES) + 1);
 		assert_memory_equal(line, first, strlen(first) + 1); /* with the NUL */
-		assert_memory_equal(line + strlen(first) + 1, CAPABILITIES "\n", strlen(CAPABILITIES) + 1);
+		assert_memory_equal(line + strlen(first) + 1, CAPABILITIES "\n",
+				    strlen(CAPABILITIES) + 1);
 		assert_int_equal(pktline_next(&c, &line, &n, &err), PKTLINE_FLUSH);
 		assert_true(cursor_done(&c));
 		talk_end(&t);
@@ -250,7 +255,8 @@ static void test_wrong_wants(void **state)
 		must_refuse(&t, &in, ERR_CORRUPT, "expected a want");
 		talk_end(&t);
 	}
-	for (unsigned id = 0; id < 16; id++) { /* an older release of this role, another role's, nothing */
+	/* an older release of this role, another role's, nothing */
+	for (unsigned id = 0; id < 16; id++) {
 		if (id == HISTORY)
 			continue;
 		talk_start(&t, true);
@@ -298,7 +304,8 @@ static void test_wrong_haves(void **state)
 
 static void test_not_pktlines(void **state)
 {
-	static const char *const bad[] = {"0001", "0002", "0003", "zzzz", "-001", "00 4", "fff5", "ffff", "GET "};
+	static const char *const bad[] = {"0001", "0002", "0003", "zzzz", "-001",
+					  "00 4", "fff5", "ffff", "GET "};
 	struct talk t;
 	struct buf in;
 
@@ -461,11 +468,13 @@ static void test_split(void **state)
 		talk_start(&t, true);
 		if (cut <= whole.len) {
 			assert_int_equal(uploadpack_feed(t.up, whole.data, cut, &t.out, &err), 0);
-			assert_int_equal(
-				uploadpack_feed(t.up, whole.data + cut, whole.len - cut, &t.out, &err), 0);
+			assert_int_equal(uploadpack_feed(t.up, whole.data + cut, whole.len - cut,
+							 &t.out, &err),
+					 0);
 		} else {
 			for (size_t i = 0; i < whole.len; i++)
-				assert_int_equal(uploadpack_feed(t.up, whole.data + i, 1, &t.out, &err), 0);
+				assert_int_equal(
+					uploadpack_feed(t.up, whole.data + i, 1, &t.out, &err), 0);
 		}
 		assert_int_equal(uploadpack_state(t.up), UPLOADPACK_PACK);
 		if (cut == 0)
@@ -478,7 +487,10 @@ static void test_split(void **state)
 	buf_clear(&answer);
 }
 
-/* Sizes around a side-band line's: every byte once, each line within git's limit, one flush at the end. */
+/*
+ * Sizes around a side-band line's: every byte once, each line within git's limit, one flush at the
+ * end.
+ */
 static void test_bands(void **state)
 {
 	static const size_t sizes[] = {1, 65514, 65515, 65516, 131030, 131031, 300000};

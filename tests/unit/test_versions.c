@@ -7,9 +7,10 @@
 #include "admin/serve.h"
 
 static const char *const all_words[] = {
-	"node-1-register", "node-1-status",  "node-1-fetch",	  "node-1-ping",	    "node-later-register",
-	"node-later-verb", "admin-1-head",   "admin-1-head-none", "admin-1-registered",	    "admin-1-refused",
-	"admin-1-pong",	   "admin-later-head", "admin-later-verb",  "admin-later-registered", "either-1-unknown",
+	"node-1-register",     "node-1-status",          "node-1-fetch",     "node-1-ping",
+	"node-later-register", "node-later-verb",        "admin-1-head",     "admin-1-head-none",
+	"admin-1-registered",  "admin-1-refused",        "admin-1-pong",     "admin-later-head",
+	"admin-later-verb",    "admin-later-registered", "either-1-unknown",
 };
 
 struct here {
@@ -33,7 +34,8 @@ static int setup(void **state)
 	assert_int_equal(publish_main(h->f), 2);
 	assert_int_equal(uv_loop_init(&h->loop), 0);
 	h->any = keystore_for(h->f->identity, "*");
-	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h, &h->serve, &err) != 0)
+	if (serve_start(&h->loop, &h->f->home, h->f->identity, "127.0.0.1", 0, on_changed, h,
+			&h->serve, &err) != 0)
 		fail_msg("%s", err.text);
 	*state = h;
 	return 0;
@@ -218,8 +220,9 @@ static void test_later_hello(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes), serve_test(test_first_version), serve_test(test_later_keys),
-		serve_test(test_later_verb),  serve_test(test_wrong_side),    serve_test(test_later_hello),
+		cmocka_unit_test(test_bytes), serve_test(test_first_version),
+		serve_test(test_later_keys),  serve_test(test_later_verb),
+		serve_test(test_wrong_side),  serve_test(test_later_hello),
 	};
 
 	crypto_setup();

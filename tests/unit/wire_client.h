@@ -1,6 +1,7 @@
 /*
- * A client of the channel that keeps to no rule: it is made of the engines (noise, records, control) over a plain socket, so
- * each byte of it can be bent. IDLE is what runs while it waits: the loop of the other end, if that is in this process.
+ * A client of the channel that keeps to no rule: it is made of the engines (noise, records,
+ * control) over a plain socket, so each byte of it can be bent. IDLE is what runs while it waits:
+ * the loop of the other end, if that is in this process.
  */
 #ifndef MUSTER_TESTS_WIRE_CLIENT_H
 #define MUSTER_TESTS_WIRE_CLIENT_H
@@ -55,14 +56,16 @@ static inline struct static_key *random_key(void)
 	return static_key_of(secret);
 }
 
-static inline void client_connect(struct client *c, uint16_t port, void (*idle)(void *arg), void *arg)
+static inline void client_connect(struct client *c, uint16_t port, void (*idle)(void *arg),
+				  void *arg)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
 
 	*c = (struct client){.idle = idle, .arg = arg, .key = random_key()};
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	wire_must(c->fd >= 0 && setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
+	wire_must(c->fd >= 0 &&
+		  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
 	wire_must(connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0);
 	buf_init(&c->in, 64 << 20);
 	for (int i = 0; i < LANE_COUNT; i++)
@@ -137,8 +140,8 @@ static inline bool client_closed(struct client *c)
 }
 
 /* Makes c->first with what the cluster file says; VERSION and EPOCH 0: as they should be. */
-static inline void client_prepare(struct client *c, const struct keystore *keystore, unsigned version,
-				  unsigned epoch)
+static inline void client_prepare(struct client *c, const struct keystore *keystore,
+				  unsigned version, unsigned epoch)
 {
 	struct buf out;
 	struct err err;
@@ -181,7 +184,8 @@ static inline bool client_join(struct client *c, const struct keystore *keystore
 	return client_finish(c);
 }
 
-static inline void client_seal(struct client *c, enum lane lane, const void *data, size_t n, struct buf *out)
+static inline void client_seal(struct client *c, enum lane lane, const void *data, size_t n,
+			       struct buf *out)
 {
 	struct err err;
 
