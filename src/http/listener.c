@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct listener {
 	uv_poll_t poll;	  /* libmicrohttpd's epoll descriptor */
@@ -17,6 +18,7 @@ struct listener {
 	http_page_fn *page;
 	void *arg;
 	uint16_t port;
+	bool local; /* only this machine can reach it */
 	bool closing;
 	int handles;
 };
@@ -44,6 +46,78 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned code, c
 	return rc;
 }
 
+/* A start that fails says why by itself only in a log of libmicrohttpd's: bind tells it better. */
+static int address_of(const char *host, uint16_t port, struct sockaddr_storage *out,
+		      struct err *err)
+{
+	*out = (struct sockaddr_storage){0};
+	if (uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0 ||
+	    uv_ip6_addr(host, port, (struct sockaddr_in6 *)out) == 0)
+		return 0;
+	return err_set(err, ERR_REFUSED, "listen: \"%s\" is no address", host);
+}
+
+static bool is_local(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+	return address->ss_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
+					     : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/*
+ * Whether the Host header is an address, or localhost. A name of another's that leads to this
+ * machine is what makes a browser here give a stranger's page what only this machine may read.
+ */
+static bool is_own_name(const char *text)
+{
+	static const char local[] = "localhost";
+	char host[HTTP_ADDRESS_MAX];
+	struct sockaddr_storage address;
+	size_t n = strlen(text);
+	uint16_t port;
+	struct err err;
+
+	if (n >= sizeof(host))
+		return false;
+	if (strncasecmp(text, local, sizeof(local) - 1) == 0)
+		return text[sizeof(local) - 1] == '\0' || text[sizeof(local) - 1] == ':';
+	if (http_address_parse(text, host, &port, &err) != 0 ||
+	    address_of(host, 0, &address, &err) != 0) {
+		memcpy(host, text, n + 1);
+		if (n > 1 && host[0] == '[' && host[n - 1] == ']') {
+			host[n - 1] = '\0';
+			memmove(host, host + 1, n - 1);
+		}
+		return address_of(host, 0, &address, &err) == 0;
+	}
+	return true;
+}
+
+static bool is_foreign(const struct listener *listener, struct MHD_Connection *connection)
+{
+	const char *host =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+
+	return listener->local && host && !is_own_name(host);
+}
+
+/* What is refused is told in words; NULL: it is not. */
+static const char *words(unsigned code)
+{
+	switch (code) {
+	case MHD_HTTP_NOT_FOUND:
+		return "not found";
+	case MHD_HTTP_METHOD_NOT_ALLOWED:
+		return "only GET and HEAD";
+	case MHD_HTTP_BAD_REQUEST:
+		return "Host is neither localhost nor an address";
+	default:
+		return NULL;
+	}
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **state)
@@ -63,12 +137,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	buf_init(&answer.body, LIMIT_CONTROL_ANSWER);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		answer.code = MHD_HTTP_METHOD_NOT_ALLOWED;
+	else if (is_foreign(listener, connection))
+		answer.code = MHD_HTTP_BAD_REQUEST;
 	else
 		listener->page(listener->arg, url, &answer);
-	if (answer.code == MHD_HTTP_NOT_FOUND || answer.code == MHD_HTTP_METHOD_NOT_ALLOWED) {
+	if (words(answer.code)) {
 		buf_reset(&answer.body);
-		buf_printf(&answer.body, "%s\n",
-			   answer.code == MHD_HTTP_NOT_FOUND ? "not found" : "only GET and HEAD");
+		buf_printf(&answer.body, "%s\n", words(answer.code));
 	}
 	rc = reply(connection, answer.code, answer.type, &answer.body);
 	buf_clear(&answer.body);
@@ -129,17 +204,6 @@ static void on_close(uv_handle_t *handle)
 	free(listener);
 }
 
-/* A start that fails says why by itself only in a log of libmicrohttpd's: bind tells it better. */
-static int address_of(const char *host, uint16_t port, struct sockaddr_storage *out,
-		      struct err *err)
-{
-	*out = (struct sockaddr_storage){0};
-	if (uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0 ||
-	    uv_ip6_addr(host, port, (struct sockaddr_in6 *)out) == 0)
-		return 0;
-	return err_set(err, ERR_REFUSED, "listen: \"%s\" is no address", host);
-}
-
 int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_fn *page, void *arg,
 		   struct listener **out, struct err *err)
 {
@@ -154,6 +218,7 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 	}
 	if (address.ss_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
+	listener->local = is_local(&address);
 	listener->page = page;
 	listener->arg = arg;
 	listener->daemon = MHD_start_daemon(
@@ -166,8 +231,7 @@ int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_f
 		free(listener);
 		return err_set(err, ERR_REFUSED,
 			       "listen: %s port %u cannot be taken: is it in use? --status-listen "
-			       "names another, "
-			       "--no-status none",
+			       "names another, --no-status none",
 			       host, port);
 	}
 	info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);

@@ -24,7 +24,10 @@ typedef void http_page_fn(void *arg, const char *path, struct http_answer *answe
 
 struct listener;
 
-/* Listens on HOST (an address) and PORT (0: a free one). */
+/*
+ * Listens on HOST (an address) and PORT (0: a free one). On a loopback address requests whose Host
+ * is a name other than localhost are refused (400).
+ */
 int listener_start(uv_loop_t *loop, const char *host, uint16_t port, http_page_fn *page, void *arg,
 		   struct listener **out, struct err *err);
 uint16_t listener_port(const struct listener *listener);

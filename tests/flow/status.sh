@@ -9,7 +9,7 @@ port=$(freeport)
 # http METHOD ADDR:PORT PATH: the whole answer.
 http() {
 	exec 3<>"/dev/tcp/${2%:*}/${2##*:}" || return 1
-	printf '%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" "$3" "$2" >&3
+	printf '%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" "$3" "${host:-$2}" >&3
 	timeout "${patience:-5}" cat <&3
 	exec 3>&-
 }
@@ -52,6 +52,15 @@ answers 404 GET "$status" /metrics
 answers 404 GET "$status" /../etc
 answers 405 POST "$status" /
 answers 405 DELETE "$status" /serving
+# a name that another's DNS leads here is what a browser would send for a stranger's page
+for host in localhost "localhost:${status##*:}" LOCALHOST 127.0.0.1 '[::1]' "[::1]:${status##*:}" ::1; do
+	answers 200 GET "$status" /serving
+done
+for host in example.com "example.com:${status##*:}" localhost.example.com 127.0.0.1.example.com '[::1' ':1' "$(printf '%0100d' 1)"; do
+	answers 400 GET "$status" /
+	[ "$(body GET "$status" / | tr -d '\r')" = 'Host is neither localhost nor an address' ] || fail "$host is told more"
+done
+unset host
 [ "$(body GET "$status" / | jsonget .transactionId)" = "$(field node .transactionId)" ] ||
 	fail 'the endpoint and muster status differ'
 
