@@ -496,11 +496,11 @@ static bool is_by_hand(const struct runtime *runtime, const char *name)
 	if (!node_state_hold(&runtime->state) && chain->has_accepted &&
 	    strcmp(name, oid_hex(&chain->accepted, accepted)) == 0)
 		return false;
-	if (runtime->active[0])
-		return true;
-	/* at a start it may just be made of etc/init */
-	return runtime->state.active[0] && strcmp(name, runtime->state.active) != 0 &&
-	       !text_starts(name, "init-");
+	/* made of etc/init: at a start, or by SIGHUP while there is no release */
+	if (text_starts(name, "init-") && (!runtime->active[0] || !chain->has_accepted))
+		return false;
+	return runtime->active[0] ||
+	       (runtime->state.active[0] && strcmp(name, runtime->state.active) != 0);
 }
 
 void activate_look(struct runtime *runtime)

@@ -165,6 +165,36 @@ static int slice_init(const struct given *given, const char *role, struct start 
 	return rc;
 }
 
+int init_settle(const struct home *home, const struct start *start, struct err *err)
+{
+	struct revision there;
+	struct err unsound;
+	int rc = 0;
+
+	if (revision_read(home, start->revision.name, &start->state, &there, &unsound) == 0)
+		revision_clear(&there);
+	else
+		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0,
+				    err);
+	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
+}
+
+int init_load(const struct home *home, const char *role, struct keyring *ring,
+	      const struct node_state *state, const struct given *given,
+	      char name[static REVISION_NAME_MAX], struct err *err)
+{
+	struct start start = {.ring = ring, .state = *state}; /* borrowed, both */
+	int rc = slice_init(given, role, &start, err);
+
+	name[0] = '\0';
+	if (rc == 0 && start.has_revision)
+		rc = init_settle(home, &start, err);
+	if (rc == 0 && start.has_revision)
+		memcpy(name, start.revision.name, REVISION_NAME_MAX);
+	revision_clear(&start.revision);
+	return rc == 0 ? 0 : err_prefix(err, "%s/" INITDIR, home->etc);
+}
+
 /*
  * Another hand took the last configuration, or damaged it: from the replica, else an older one that
  * was good.

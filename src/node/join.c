@@ -238,6 +238,12 @@ void join_linked(struct runtime *runtime, const char *reason)
 
 /* --- looking again --- */
 
+/* Whether etc/init counts while the node runs: no admin and no release says what to serve. */
+static bool may_load(const struct runtime *runtime)
+{
+	return !runtime->link && !runtime->state.chain.has_accepted && !runtime->join->fixed;
+}
+
 struct look {
 	struct runtime *runtime;
 	unsigned what;
@@ -249,8 +255,10 @@ struct look {
 	struct keyring *ring;
 	struct given given;
 	struct point revision, before;
-	int keys_rc, init_rc, revision_rc;
-	struct err keys_err, init_err, revision_err;
+	bool load; /* what etc/init holds is to be served: there is no admin to have it from */
+	char loaded[REVISION_NAME_MAX];
+	int keys_rc, init_rc, load_rc, revision_rc;
+	struct err keys_err, init_err, load_err, revision_err;
 };
 
 static int read_revision(struct look *look, const char *name, struct point *out, struct err *err)
@@ -286,6 +294,9 @@ static void on_look_work(void *arg)
 	}
 	if (look->what & JOIN_INIT)
 		look->init_rc = given_read(home, look->role, &look->given, &look->init_err);
+	if (look->what & JOIN_INIT && look->init_rc == 0 && look->load && look->given.doc)
+		look->load_rc = init_load(home, look->role, look->ring, &look->known, &look->given,
+					  look->loaded, &look->load_err);
 	if (look->what & JOIN_REVISION) {
 		look->revision_rc =
 			look->name[0] ? 0 : revision_current(home, look->name, &look->revision_err);
@@ -348,27 +359,54 @@ static void take_file(struct join *join, struct point *file)
 	report_save(join->runtime);
 }
 
-static void take_init(struct join *join, struct look *look)
+/* What SIGHUP read is what a start would have: its activation follows. */
+static void take_loaded(struct join *join, struct look *look)
 {
 	struct node_state *state = &join->runtime->state;
-	char *difference = initdir_difference(&state->init_marks, &look->given.marks), *text;
 
+	if (look->load_rc != 0)
+		log_error("init", "", "not read again: %s", look->load_err.text);
+	if (!look->loaded[0])
+		return;
+	if (strcmp(look->loaded, look->name) != 0) /* by now it may be active */
+		log_notice("init", look->loaded, "etc/init is read again and counts from now on");
+	initdir_marks_clear(&state->init_marks);
+	state->init_marks = look->given.marks;
+	look->given.marks = (struct initdir_marks){.known = false};
+	memset(&join->difference, 0, sizeof(join->difference));
+	report_save(join->runtime);
+}
+
+static void tell_difference(struct join *join, const struct initdir_marks *marks)
+{
+	const struct runtime *runtime = join->runtime;
+	char *difference = initdir_difference(&runtime->state.init_marks, marks), *text;
+
+	if (!difference) {
+		memset(&join->difference, 0, sizeof(join->difference));
+		return;
+	}
+	text = text_format("etc/init differs from what was loaded first, and is not activated %s: "
+			   "%s",
+			   may_load(runtime) ? "before SIGHUP" : "while this node runs",
+			   difference);
+	tell_once(&join->difference, LOG_LEVEL_WARNING, "init", "", text);
+	free(text);
+	free(difference);
+}
+
+static void take_init(struct join *join, struct look *look)
+{
 	if (look->init_rc != 0)
 		tell_once(&join->init, LOG_LEVEL_ERROR, "init", "", look->init_err.text);
 	else
 		memset(&join->init, 0, sizeof(join->init));
-	if (difference) {
-		text = text_format("etc/init differs from what was loaded first, and is not "
-				   "activated while this node runs: %s",
-				   difference);
-		tell_once(&join->difference, LOG_LEVEL_WARNING, "init", "", text);
-		free(text);
-	} else {
-		memset(&join->difference, 0, sizeof(join->difference));
-	}
+	if (look->loaded[0] || look->load_rc != 0)
+		take_loaded(join, look);
+	else
+		tell_difference(join, &look->given.marks);
 	if (look->init_rc == 0)
 		take_file(join, &look->given.point);
-	free(difference);
 }
 
 static void take_revision(struct join *join, struct look *look)
@@ -448,6 +486,7 @@ void join_look(struct runtime *runtime, unsigned what)
 	look = mem_new(1, sizeof(*look));
 	look->runtime = runtime;
 	look->what = what;
+	look->load = what & JOIN_KEYS && may_load(runtime);
 	look->ring = keyring_copy(runtime->ring);
 	look->known = *state;
 	memcpy(look->role, state->chain.role, sizeof(look->role));

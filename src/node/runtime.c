@@ -111,21 +111,6 @@ static int begin_anew(const struct home *home, struct err *err)
 	return 0;
 }
 
-/* A sound revision of that name stays as it is: current may lead to it. */
-static int settle_init(const struct home *home, const struct start *start, struct err *err)
-{
-	struct revision there;
-	struct err unsound;
-	int rc = 0;
-
-	if (revision_read(home, start->revision.name, &start->state, &there, &unsound) == 0)
-		revision_clear(&there);
-	else
-		rc = revision_write(home, start->revision.name, &start->revision.files, NULL, 0,
-				    err);
-	return rc == 0 ? revision_swap(home, start->revision.name, err) : rc;
-}
-
 /* A last configuration that was made anew, or that current does not lead to any more. */
 static int settle_mended(const struct home *home, const struct start *start, struct err *err)
 {
@@ -183,7 +168,7 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 		rc = write_state(home, start, text, err);
 	free(text);
 	if (rc == 0 && start->from_init)
-		rc = settle_init(home, start, err);
+		rc = init_settle(home, start, err);
 	if (rc == 0 && start->mended && !start->from_init && settle_mended(home, start, &left) != 0)
 		log_error("init", start->revision.name, "cannot be restored now: %s", left.text);
 	/* nor must anything be removed for it to serve */

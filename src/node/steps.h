@@ -313,6 +313,18 @@ void start_clear(struct start *start);
  */
 int given_read(const struct home *home, const char *role, struct given *out, struct err *err);
 void given_clear(struct given *given);
+/*
+ * Puts the revision that START has made of etc/init on the disk, where a sound one of that name
+ * stays as it is (current may lead to it), and swaps to it.
+ */
+int init_settle(const struct home *home, const struct start *start, struct err *err);
+/*
+ * The same for what a node of ROLE without an admin read there while it runs. NAME is the
+ * revision's, "" if there is no configuration of the role in it.
+ */
+int init_load(const struct home *home, const char *role, struct keyring *ring,
+	      const struct node_state *state, const struct given *given,
+	      char name[static REVISION_NAME_MAX], struct err *err);
 /* The cluster of a revision's config.xml, opened for ROLE. GONE when there is none. */
 int revision_cluster(const struct revision *revision, const struct keyring *ring, const char *role,
 		     struct point *out, struct err *err);

@@ -175,12 +175,33 @@ wait_state node WAITING
 tells node 'differs from what was loaded first' 1
 grep -q '>300<' node/var/node/current/config.xml || fail 'etc/init was read again'
 
-# While it runs: a complete configuration that is dropped there is told, and not activated.
+# While it runs: a complete configuration that is dropped there is told, and activated by SIGHUP alone.
+serves() { grep -q "<access-token-ttl>$1<" node/var/node/current/config.xml && grep -q "<access-token-ttl>$1<" node/run/current/config.xml; }
 sed -i 's|<access-token-ttl>500<|<access-token-ttl>501<|' node/etc/init/tokens.xml
-rm node/etc/init/login.xml
-tells node 'is not activated while this node runs: .*login.xml (gone)' 1
+tells node 'is not activated before SIGHUP: .*tokens.xml (changed)' 1
+serves 300 || fail 'etc/init was activated'
 kill -HUP "${pids[node]}"
-grep -q '>300<' node/var/node/current/config.xml || fail 'etc/init was activated'
+within "$DEADLINE" serves 501 || fail 'SIGHUP does not read etc/init again'
+tells node 'etc/init is read again and counts from now on' 1
+field_is node .held null || fail 'what etc/init holds is taken for a rollback'
+# what is wrong there is told, and what is served stays
+sed -i 's|<access-token-ttl>501<|<access-token-ttl>502<|' node/etc/init/tokens.xml
+sed -i '0,\|<endpoints>|s|<endpoints>|<endpoints>nowhere</endpoints>&|' node/etc/init/environment.xml
+kill -HUP "${pids[node]}"
+tells node 'init.*not read again: .*environment.xml:[0-9]*: .*"nowhere" is not defined' 1
+serves 501 || fail 'a mistake in etc/init is served'
+cp "$top_srcdir"/tests/fixtures/demo/environment.xml node/etc/init/
+kill -HUP "${pids[node]}"
+within "$DEADLINE" serves 502 || fail 'SIGHUP reads etc/init once only'
+field_is node .drift 0 || fail "its own hand is told as another's: $(cat node.log)"
+field_is node .nodeState WAITING || fail 'it does not serve on'
+# and the next start has nothing to say of it
+halt node
+fresh_log node
+node node
+wait_state node WAITING
+serves 502 || fail 'the start serves something else'
+quiet node 'differs from what was loaded first'
 halt node
 
 # The folder is taken away and comes later, with a cluster file in it: the node joins without a restart.
