@@ -299,7 +299,7 @@ set_up() {
 	SEED=$SEED "$MUSTER_BIN/tests/crash/proxy" 127.0.0.2 "$port" 127.0.0.1 "$port" <commands >proxy.log 2>&1 &
 	proxy=$!
 	exec 8>commands
-	within "$DEADLINE" grep -q ready proxy.log || fail 'the proxy does not listen'
+	within "$DEADLINE" grep -qs ready proxy.log || fail 'the proxy does not listen'
 	run_daemon admin
 	wait_admin admin
 	for ((i = 1; i <= NODES; i++)); do
