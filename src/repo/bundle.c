@@ -105,8 +105,8 @@ int bundle_head(const void *data, size_t n, const char *ref, size_t *pack, struc
 	size_t len;
 
 	line = cursor_line(&c, &len);
-	if (!line && n >= strlen(FIRST_LINE) + 1)
-		return err_set(err, ERR_CORRUPT, "is no git bundle");
+	if (!line && n > strlen(FIRST_LINE))
+		return check_first_line(data, n, err); /* longer than the one that is right */
 	if (line && check_first_line(line, len, err) != 0)
 		return -1;
 	while (line && (line = cursor_line(&c, &len)) && len > 0)
