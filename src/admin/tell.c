@@ -48,27 +48,28 @@ static void put_head(const struct head *head, const struct addition *addition, c
 	control_clear(&message);
 }
 
-static void send_head(struct session *session, const struct buf *head,
-		      const struct addition *addition)
+/* The message, and with an addition its pack after it. */
+static size_t head_parts(const struct buf *head, const struct addition *addition,
+			 struct peer_bytes parts[static 2])
 {
-	const struct peer_bytes parts[] = {
-		{LANE_CONTROL, head->data, head->len},
-		{LANE_GIT, addition ? addition->pack : NULL, addition ? addition->size : 0},
-	};
-
-	peer_send(session->peer, parts, addition ? 2 : 1);
+	parts[0] = (struct peer_bytes){LANE_CONTROL, head->data, head->len};
+	if (!addition)
+		return 1;
+	parts[1] = (struct peer_bytes){LANE_GIT, addition->pack, addition->size};
+	return 2;
 }
 
 /* One that is this node's alone. */
 static void tell_one(struct session *session, const struct addition *addition)
 {
 	const struct pinned *pinned = pinboard_find(&session->serve->pins, session->node->name);
+	struct peer_bytes parts[2];
 	struct buf head;
 
 	buf_init(&head, LIMIT_CONTROL_MESSAGE * 2);
 	put_head(heads_find(&session->serve->heads, session->node->role), addition,
 		 pinned ? pinned->wire : NULL, &head);
-	send_head(session, &head, addition);
+	peer_send(session->peer, parts, head_parts(&head, addition, parts));
 	buf_clear(&head);
 }
 
@@ -86,30 +87,48 @@ static bool takes(const struct session *session, const char *base)
 	       strcmp(node_said(session->node, "packs"), "yes") == 0;
 }
 
+/* All of them at once, but those who have a pin: that is theirs alone. */
+static void tell_sessions(struct serve *serve, const char *role, const struct addition *addition,
+			  const struct buf *bare, const struct buf *full)
+{
+	struct peer_message *messages =
+		mem_new(peers_count(serve->peers) + 1, sizeof(*messages)); /* a session is a peer */
+	struct peer_bytes bare_parts[2], full_parts[2];
+	size_t bare_count = head_parts(bare, NULL, bare_parts);
+	size_t full_count = head_parts(full, addition, full_parts);
+	char base[OID_HEX_SIZE] = "";
+	size_t count = 0;
+
+	if (addition)
+		(void)oid_hex(addition->base, base);
+	for (struct session *s = serve->first; s; s = s->next) { /* telling closes none */
+		bool with;
+
+		if (!s->node || !s->node->approved || strcmp(s->node->role, role) != 0)
+			continue;
+		with = addition && takes(s, base);
+		if (pinboard_find(&serve->pins, s->node->name))
+			tell_one(s, with ? addition : NULL);
+		else if (with)
+			messages[count++] = (struct peer_message){s->peer, full_parts, full_count};
+		else
+			messages[count++] = (struct peer_message){s->peer, bare_parts, bare_count};
+	}
+	peers_send(serve->peers, messages, count);
+	free(messages);
+}
+
 static void tell_role(struct serve *serve, const char *role, const struct addition *addition)
 {
 	const struct head *head = heads_find(&serve->heads, role);
 	struct buf bare, full; /* made once */
-	char base[OID_HEX_SIZE] = "";
 
 	buf_init(&bare, LIMIT_CONTROL_MESSAGE * 2);
 	buf_init(&full, LIMIT_CONTROL_MESSAGE * 2);
 	put_head(head, NULL, NULL, &bare);
-	if (addition) {
+	if (addition)
 		put_head(head, addition, NULL, &full);
-		(void)oid_hex(addition->base, base);
-	}
-	for (struct session *s = serve->first; s; s = s->next) { /* telling closes none */
-		const struct addition *with;
-
-		if (!s->node || !s->node->approved || strcmp(s->node->role, role) != 0)
-			continue;
-		with = addition && takes(s, base) ? addition : NULL;
-		if (pinboard_find(&serve->pins, s->node->name))
-			tell_one(s, with);
-		else
-			send_head(s, with ? &full : &bare, with);
-	}
+	tell_sessions(serve, role, addition, &bare, &full);
 	buf_clear(&bare);
 	buf_clear(&full);
 }

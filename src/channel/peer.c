@@ -211,8 +211,7 @@ void peer_write(struct peer *peer, struct buf *out)
 	buf_clear(out);
 }
 
-/* Whether it may be sent to now; one that asks on and reads nothing is closed. */
-static bool sendable(struct peer *peer)
+bool peer_sendable(struct peer *peer)
 {
 	if (peer->state != PEER_OPEN)
 		return false;
@@ -223,24 +222,30 @@ static bool sendable(struct peer *peer)
 	return true;
 }
 
+bool peer_seal(struct peer *peer, const struct peer_bytes *parts, size_t count, struct buf *out)
+{
+	struct err err;
+
+	for (size_t i = 0; i < count; i++)
+		if (record_seal(peer->records, parts[i].lane, parts[i].data, parts[i].size, out,
+				&err) != 0)
+			return false;
+	return true;
+}
+
 void peer_send(struct peer *peer, const struct peer_bytes *parts, size_t count)
 {
 	struct buf out;
-	struct err err;
 
-	if (!sendable(peer))
+	if (!peer_sendable(peer))
 		return;
 	buf_init(&out, UINT_MAX);
-	for (size_t i = 0; i < count; i++) {
-		if (record_seal(peer->records, parts[i].lane, parts[i].data, parts[i].size, &out,
-				&err) != 0) {
-			buf_clear(&out);
-			peer_fail(peer, "more was to be sent than can be sent at once");
-			return;
-		}
-	}
-	if (out.len)
+	if (!peer_seal(peer, parts, count, &out)) {
+		buf_clear(&out);
+		peer_fail(peer, SEND_TOO_MUCH);
+	} else if (out.len) {
 		peer_write(peer, &out);
+	}
 }
 
 void peer_send_control(struct peer *peer, const struct control_message *message)

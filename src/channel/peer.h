@@ -122,6 +122,16 @@ struct peer_bytes {
 };
 void peer_send(struct peer *peer, const struct peer_bytes *parts, size_t count);
 /*
+ * The same to COUNT peers of a group, none of which is there twice, with the help of the worker
+ * threads: sealing and the system's share of a send are what telling thousands costs.
+ */
+struct peer_message {
+	struct peer *peer;
+	const struct peer_bytes *parts;
+	size_t part_count;
+};
+void peers_send(struct peers *peers, const struct peer_message *messages, size_t count);
+/*
  * Sealed bytes that wait to be sent: a sender of much pauses over LIMIT_PEER_OUTPUT and goes on at
  * drained().
  */

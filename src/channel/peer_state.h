@@ -1,6 +1,6 @@
 /*
- * What peer.c (one connection), handshake.c (those of the accepting side) and peers.c (the group:
- * accepting, dialling, waits) share. For these only.
+ * What peer.c (one connection), handshake.c (those of the accepting side), peers.c (the group:
+ * accepting, dialling, waits) and broadcast.c (one message for many) share. For these only.
  */
 #ifndef MUSTER_CHANNEL_PEER_STATE_H
 #define MUSTER_CHANNEL_PEER_STATE_H
@@ -113,6 +113,7 @@ struct peers {
 	char read_buffer[READ_SIZE];
 };
 
+#define SEND_TOO_MUCH "more was to be sent than can be sent at once"
 #define HANDSHAKE_REFUSED                                                                          \
 	"handshake refused: the other side does not hold the keys of this cluster file"
 
@@ -145,6 +146,10 @@ void peer_established(struct peer *peer, const uint8_t public[static KEY_SIZE],
 void peer_handle_input(struct peer *peer);
 /* Starts reading. */
 void peer_read(struct peer *peer);
+/* Whether it may be sent to now; one that asks on and reads nothing has failed. */
+bool peer_sendable(struct peer *peer);
+/* PARTS as records, appended to OUT; false when they are too much. Touches its keys alone. */
+bool peer_seal(struct peer *peer, const struct peer_bytes *parts, size_t count, struct buf *out);
 /* Sends OUT and clears it: at once what the socket takes, the rest by libuv. */
 void peer_write(struct peer *peer, struct buf *out);
 /* Fills in the address for logs. */

@@ -3,6 +3,7 @@
 #define MUSTER_CORE_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -11,6 +12,14 @@
  * runs, which it always does. WORK must touch nothing that the loop touches.
  */
 void loop_work(uv_loop_t *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+
+/*
+ * Calls EACH(arg, i) once for every I below COUNT, here and on those worker threads that have
+ * nothing else to do, in any order and at the same time, and returns when all calls have: for many
+ * short computations that the loop cannot go on without. Calls for different I must not touch the
+ * same memory. From the loop only.
+ */
+void loop_spread(uv_loop_t *loop, size_t count, void (*each)(void *arg, size_t i), void *arg);
 
 /*
  * Runs LOOP, whose handles are being closed, until nothing is left: true. False: all is done but
