@@ -13,6 +13,7 @@ export GIT_AUTHOR_NAME=bench GIT_AUTHOR_EMAIL=bench@example.com \
 others=()
 end_all() {
 	local code=$? pid
+	set +e # or what was called for ends here, before the daemons do
 	[ ! -s "$AREA/admin.pid" ] || others+=("$(cat "$AREA/admin.pid")")
 	for pid in "${others[@]}"; do
 		kill "$pid" 2>/dev/null || continue

@@ -10,6 +10,7 @@ others=() # processes besides the daemons
 # Gives back the exit code it was called with.
 end_others() {
 	local code=$? pid
+	set +e # or what was called for ends here, before the daemons do
 	for pid in "${others[@]}"; do
 		kill "$pid" 2>/dev/null || continue
 		wait "$pid" 2>/dev/null || true # it was told to end
