@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 struct entry {
-	struct entry *next; /* newest use first */
+	struct entry *next_by_key;
+	struct entry *next, *previous; /* of the list it is in */
+	struct list *list;	       /* NULL: it is being built, or someone has it */
 	struct packcache *cache;
 	struct oid tip, common;
 	bool has_common;
@@ -21,7 +23,11 @@ struct entry {
 	size_t size;
 	struct pack_ticket *waiting; /* to be called when it is built */
 	struct pack_ticket *holding; /* that have it, or know that it failed */
-	uint64_t asked; /* the order in which they were first asked for */
+};
+
+struct list {
+	struct entry *first, *last;
+	size_t count;
 };
 
 struct pack_ticket {
@@ -59,17 +65,65 @@ static bool wanted(const struct entry *entry)
  */
 enum { BUILDS_PER_OPEN = 32 };
 
+enum { BUCKETS = LIMIT_PACKS_KEPT };
+
 struct packcache {
 	uv_loop_t *loop;
 	char *path;
 	struct repo *repo; /* only the worker touches it, and there is one at a time */
 	unsigned uses;	   /* of REPO; the worker's too */
-	struct entry *first;
+	struct entry *by_key[BUCKETS];
+	struct list queue; /* to be built, in the order in which they were first asked for */
+	struct list kept;  /* built, and no one has them; latest use first */
 	struct entry *building;
 	bool closing;
-	uint64_t asked;
 	struct packcache_stats stats;
 };
+
+static void list_add_first(struct list *list, struct entry *entry)
+{
+	entry->list = list;
+	entry->previous = NULL;
+	entry->next = list->first;
+	if (list->first)
+		list->first->previous = entry;
+	else
+		list->last = entry;
+	list->first = entry;
+	list->count++;
+}
+
+static void list_add_last(struct list *list, struct entry *entry)
+{
+	entry->list = list;
+	entry->next = NULL;
+	entry->previous = list->last;
+	if (list->last)
+		list->last->next = entry;
+	else
+		list->first = entry;
+	list->last = entry;
+	list->count++;
+}
+
+/* From the list it is in, if any. */
+static void list_remove(struct entry *entry)
+{
+	struct list *list = entry->list;
+
+	if (!list)
+		return;
+	if (entry->previous)
+		entry->previous->next = entry->next;
+	else
+		list->first = entry->next;
+	if (entry->next)
+		entry->next->previous = entry->previous;
+	else
+		list->last = entry->previous;
+	list->count--;
+	entry->list = NULL;
+}
 
 struct packcache *packcache_new(uv_loop_t *loop, const char *repo_path)
 {
@@ -80,31 +134,47 @@ struct packcache *packcache_new(uv_loop_t *loop, const char *repo_path)
 	return cache;
 }
 
+/* An object id is as good as random. */
+static struct entry **bucket_of(struct packcache *cache, const struct oid *tip,
+				const struct oid *common)
+{
+	unsigned at = (unsigned)tip->id[0] << 8 | tip->id[1];
+
+	if (common)
+		at ^= (unsigned)common->id[0] << 8 | common->id[1];
+	return &cache->by_key[at % BUCKETS];
+}
+
 static void entry_remove(struct entry *entry)
 {
-	struct entry **link = &entry->cache->first;
+	struct entry **link = bucket_of(entry->cache, &entry->tip,
+					entry->has_common ? &entry->common : NULL);
 
 	while (*link != entry)
-		link = &(*link)->next;
-	*link = entry->next;
+		link = &(*link)->next_by_key;
+	*link = entry->next_by_key;
+	list_remove(entry);
 	entry->cache->stats.bytes -= entry->size;
 	free(entry->pack);
 	free(entry);
 }
 
-/* Lets go of what no one uses, oldest use first, until the rest is within the limit. */
+/* Lets go of what no one uses, oldest use first, until the rest is within the limits. */
 static void trim(struct packcache *cache)
 {
-	while (cache->stats.bytes > LIMIT_PACK_CACHE) {
-		struct entry *oldest = NULL;
+	while (cache->kept.last && (cache->stats.bytes > LIMIT_PACK_CACHE ||
+				    cache->kept.count > LIMIT_PACKS_KEPT))
+		entry_remove(cache->kept.last);
+}
 
-		for (struct entry *e = cache->first; e; e = e->next)
-			if (e->ready && !wanted(e))
-				oldest = e;
-		if (!oldest)
-			return;
-		entry_remove(oldest);
-	}
+/* No one has the entry any more; it is not being built, and in no list but the queue. */
+static void entry_unwanted(struct entry *entry)
+{
+	/* nothing was built yet; or it failed, and who asks next tries again */
+	if (!entry->ready || entry->err.code != ERR_NONE)
+		entry_remove(entry);
+	else
+		list_add_first(&entry->cache->kept, entry);
 }
 
 /* On the worker thread, which has the entry's pack and error until it is done. */
@@ -139,8 +209,9 @@ static void build_next(struct packcache *cache);
 
 static void cache_release(struct packcache *cache)
 {
-	while (cache->first)
-		entry_remove(cache->first);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (cache->by_key[i])
+			entry_remove(cache->by_key[i]);
 	repo_free(cache->repo);
 	free(cache->path);
 	free(cache);
@@ -174,8 +245,8 @@ static void on_built(void *arg)
 		cache_release(cache);
 		return;
 	}
-	if (entry->err.code != ERR_NONE && !wanted(entry))
-		entry_remove(entry); /* who asks next tries again */
+	if (!wanted(entry))
+		entry_unwanted(entry);
 	trim(cache);
 	build_next(cache);
 }
@@ -186,33 +257,40 @@ static void on_built(void *arg)
  */
 static void build_next(struct packcache *cache)
 {
-	struct entry *waiting = NULL;
+	struct entry *entry = cache->queue.first;
 
-	if (cache->building || cache->stats.bytes > LIMIT_PACK_CACHE)
+	if (!entry || cache->building || cache->stats.bytes > LIMIT_PACK_CACHE)
 		return;
-	for (struct entry *e = cache->first; e; e = e->next)
-		if (!e->ready && (!waiting || e->asked < waiting->asked))
-			waiting = e;
-	if (!waiting)
-		return;
-	cache->building = waiting;
-	loop_work(cache->loop, build, on_built, waiting);
+	list_remove(entry);
+	cache->building = entry;
+	loop_work(cache->loop, build, on_built, entry);
 }
 
 static struct entry *find(struct packcache *cache, const struct oid *tip, const struct oid *common)
 {
-	for (struct entry **link = &cache->first; *link; link = &(*link)->next) {
-		struct entry *e = *link;
+	struct entry *e = *bucket_of(cache, tip, common);
 
-		if (oid_equal(&e->tip, tip) && e->has_common == (common != NULL) &&
-		    (!common || oid_equal(&e->common, common)) && !(e->ready && !e->pack)) {
-			*link = e->next;
-			e->next = cache->first;
-			cache->first = e;
-			return e;
-		}
-	}
-	return NULL;
+	while (e && !(oid_equal(&e->tip, tip) && e->has_common == (common != NULL) &&
+		      (!common || oid_equal(&e->common, common)) && !(e->ready && !e->pack)))
+		e = e->next_by_key;
+	return e;
+}
+
+static struct entry *entry_new(struct packcache *cache, const struct oid *tip,
+			       const struct oid *common)
+{
+	struct entry **bucket = bucket_of(cache, tip, common);
+	struct entry *entry = mem_new(1, sizeof(*entry));
+
+	entry->cache = cache;
+	entry->tip = *tip;
+	entry->has_common = common != NULL;
+	if (common)
+		entry->common = *common;
+	entry->next_by_key = *bucket;
+	*bucket = entry;
+	list_add_last(&cache->queue, entry);
+	return entry;
 }
 
 struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip,
@@ -221,19 +299,12 @@ struct pack_ticket *packcache_ask(struct packcache *cache, const struct oid *tip
 	struct pack_ticket *ticket = mem_new(1, sizeof(*ticket));
 	struct entry *entry = find(cache, tip, common);
 
-	if (entry) {
+	if (entry)
 		cache->stats.hits++;
-	} else {
-		entry = mem_new(1, sizeof(*entry));
-		entry->cache = cache;
-		entry->tip = *tip;
-		entry->has_common = common != NULL;
-		if (common)
-			entry->common = *common;
-		entry->asked = cache->asked++;
-		entry->next = cache->first;
-		cache->first = entry;
-	}
+	else
+		entry = entry_new(cache, tip, common);
+	if (entry->ready)
+		list_remove(entry);
 	*ticket = (struct pack_ticket){.entry = entry, .ready = ready, .arg = arg};
 	ticket_add(entry->ready ? &entry->holding : &entry->waiting, ticket);
 	build_next(cache);
@@ -259,10 +330,8 @@ void packcache_give_back(struct pack_ticket *ticket)
 	cache = entry->cache;
 	ticket_remove(ticket);
 	free(ticket);
-	/* no one wants it any more; or it failed, and who asks next tries again */
-	if (!wanted(entry) && entry != cache->building &&
-	    (!entry->ready || entry->err.code != ERR_NONE))
-		entry_remove(entry);
+	if (!wanted(entry) && entry != cache->building)
+		entry_unwanted(entry);
 	trim(cache);
 	build_next(cache);
 }
@@ -276,8 +345,9 @@ void packcache_free(struct packcache *cache)
 {
 	if (!cache)
 		return;
-	for (const struct entry *e = cache->first; e; e = e->next)
-		assert(!wanted(e));
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct entry *e = cache->by_key[i]; e; e = e->next_by_key)
+			assert(!wanted(e));
 	cache->closing = true;
 	if (!cache->building)
 		cache_release(cache);

@@ -1,8 +1,8 @@
 /*
  * Packs, built once for each (tip, common) pair however many ask, on a worker thread; shared while
- * they are sent and kept for the next who asks, up to a limit in bytes. While those who still take
- * packs hold more than that, the next is not begun: a user limits how long a ticket is held. For
- * the loop.
+ * they are sent and kept for the next who asks, up to a limit in number and one in bytes. While
+ * those who still take packs hold more bytes than that, the next is not begun: a user limits how
+ * long a ticket is held. For the loop.
  */
 #ifndef MUSTER_CHANNEL_PACKCACHE_H
 #define MUSTER_CHANNEL_PACKCACHE_H

@@ -64,6 +64,8 @@
 					   it */
 #define LIMIT_PACK_CACHE (64u << 20)	/* bytes of packs kept at the admin beside those being
 					   sent */
+#define LIMIT_PACKS_KEPT 1024u		/* of those that nobody takes: as many releases ago nodes
+					   that come back at once may have left */
 #define LIMIT_NODES 50000u		/* nodes the registry keeps */
 #define LIMIT_REVOKED 10000u		/* revoked keys that are remembered: a fifth of those
 					   nodes */

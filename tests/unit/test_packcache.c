@@ -348,6 +348,42 @@ static void test_bounds(void **state)
 	give_back(&late);
 }
 
+/* Small ones are not kept for ever either: those go that nobody took for longest. */
+static void test_kept(void **state)
+{
+	enum { COUNT = 48, PAIRS = COUNT * (COUNT - 1) / 2 };
+	struct here *h = *state;
+	struct oid chain[COUNT];
+	struct asker a = {.here = h};
+	uint64_t built;
+	size_t size;
+
+	static_assert(PAIRS > LIMIT_PACKS_KEPT, "all are more than are kept");
+	put_chain(h->f, COUNT, chain);
+	for (unsigned tip = 1; tip < COUNT; tip++) {
+		for (unsigned common = 0; common < tip; common++) {
+			a.ticket = packcache_ask(h->cache, chain + tip, chain + common, on_ready,
+						 &a);
+			run_out(h);
+			give_back(&a);
+		}
+		/* the first is used again and again */
+		a.ticket = packcache_ask(h->cache, chain + 1, chain, on_ready, &a);
+		assert_non_null(packcache_pack(a.ticket, &size));
+		give_back(&a);
+	}
+	built = stats(h).built;
+	assert_int_equal(built, PAIRS);
+	a.ticket = packcache_ask(h->cache, chain + COUNT - 1, chain + COUNT - 2, on_ready, &a);
+	assert_non_null(packcache_pack(a.ticket, &size));
+	give_back(&a);
+	a.ticket = packcache_ask(h->cache, chain + 2, chain, on_ready, &a);
+	assert_null(packcache_pack(a.ticket, &size));
+	run_out(h);
+	give_back(&a);
+	assert_int_equal(stats(h).built, built + 1);
+}
+
 #define cache_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -358,6 +394,7 @@ int main(void)
 		cache_test(test_given_back_before), cache_test(test_given_back_within),
 		cache_test(test_ask_within),	   cache_test(test_free_within),
 		cache_test(test_free_while_building), cache_test(test_bounds),
+		cache_test(test_kept),
 	};
 
 	git_setup(); /* once more: the worker threads' part of libgit2 outlives each test */
