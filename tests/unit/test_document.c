@@ -7,6 +7,8 @@
 
 #include "config_fixture.h"
 
+#include <libxml/parser.h>
+
 static void check_stable(const char *text, const char *want)
 {
 	struct document *doc = parse(text), *again;
@@ -214,7 +216,18 @@ static void test_refused_bytes(void **state)
 	refuse_bytes(nul, sizeof(nul) - 1, "t.xml:1: a NUL byte");
 	refuse_bytes("<\0c\0>\0", 6, "a NUL byte");
 	refuse_bytes("\xff\xfe<\0", 4, "a NUL byte");
-	refuse_bytes("Lo\xa7\x94", 4, "not well-formed"); /* EBCDIC would begin so */
+	/* EBCDIC would begin so, and the parser reads it if it gets it */
+	refuse_bytes("Lo\xa7\x94", 4, "it does not begin with '<'");
+}
+
+/* Whatever the library is asked to read, it opens nothing by itself. */
+static void test_nothing_is_opened(void **state)
+{
+	static const char path[] = FIXTURES "/demo/tokens.xml";
+
+	(void)state;
+	assert_int_equal(access(path, R_OK), 0);
+	assert_null(xmlReadFile(path, NULL, XML_PARSE_NOERROR | XML_PARSE_NOWARNING));
 }
 
 /* N opening tags, then N closing ones. */
@@ -486,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_markup),
 		cmocka_unit_test(test_refused_bytes),
+		cmocka_unit_test(test_nothing_is_opened),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_output_bound),

@@ -198,6 +198,35 @@ static void test_bytes(void **state)
 	free(text);
 }
 
+/*
+ * Sealed with the right key for the right place, as whoever has the key may, but with another
+ * nonce, more padding, or padding that is none: one value has one form.
+ */
+static void test_other_seals(void **state)
+{
+	static const char *const rows[] = {
+		/* of "hunter2" with a nonce of its own */
+		"muster:1:246c084b:AAECAwQFBgcICQoLDA0ODxAREhMUFRYX3LV3D5HnbuZzI5qYvBotf8"
+		"7m9lXsfRn0iaeZvTWRhghRyQRQzSVwj-rNx_Igq68c",
+		/* padded to 64 bytes */
+		"muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3"
+		"Tt4-LQTwxLuCTM1xVbRhVE8Ptjns3rJ1CpVtFYzfH7V2WTEZgTZRmj3BO-frOSx7tmTDqw-E"
+		"_bUdY28RvMw5Q",
+		/* without the 0x80, and with something after it */
+		"muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxCtRLAmaJpcwex3"
+		"Tt4-LQTwxLuCTM1xVbRhWEO_op3uhE8Jc5eMhdttd3",
+		"muster:1:246c084b:wW7gpSLBWJlJhd4mzqoqGysYMTvZHeTxQvgmygzxClRLAmaJpcwex3"
+		"Tt4-LQTwxLuCTM1xVbRhRPwbGx-bQDMuRGuSomXZ2g",
+		/* nothing but zeros, with the nonce of an empty value */
+		"muster:1:246c084b:B7n9ABVHPbhpevsRqsPsPLr73xU3NzeGHV7wUk0Ke3E3d5fjZ3VuFk"
+		"WWM_exIXdX1mLS5nk6e5H__SwjuMTkomRtQY5zM2Nv",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_null(opened("config", PATH, rows[i]));
+}
+
 static void test_forms(void **state)
 {
 	static const struct {
@@ -273,8 +302,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors), cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_places),  cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_bytes),   cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_bytes),   cmocka_unit_test(test_other_seals),
+		cmocka_unit_test(test_forms),   cmocka_unit_test(test_limits),
 	};
 
 	crypto_setup();

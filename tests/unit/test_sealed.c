@@ -493,6 +493,13 @@ static void test_bad_slices(void **state)
 	free(copy);
 	refuse_slice(f, other, "sealed with key");
 	refuse_slice(f, one, "/facilities/jdbc[a]/password: a secret in the clear");
+	/* where none may be, and what no leaf may hold in the clear */
+	copy = text_format(FACILITIES("<word>%.*s</word>"), (int)(end - from), from);
+	refuse_slice(f, copy, "/facilities/word: a sealed value, but the leaf is no secret");
+	free(copy);
+	refuse_slice(f, FACILITIES("<word>-----BEGIN PRIVATE KEY-----</word>"),
+		     "/facilities/word: a private key in the clear");
+	refuse_slice(f, FACILITIES("<password>#{A | b}</password>"), "only a whole #{NAME}");
 	for (char *at = from; at < end; at++)
 		for (int bit = 0; bit < 7; bit++) {
 			char was = *at;

@@ -127,6 +127,7 @@ static void test_removed(void **unused)
 	assert_int_equal(publish_main(f), 1);
 	put(f, "environment.xml", all);
 	must_run(source, NULL, "git rm -q extra.xml");
+	assert_int_equal(try_it(f, 0), 1); /* default alone */
 	git_commit(f, "back\n\nMuster-Via: test\n");
 	must_refuse(f, "slice", "role default would lose over half");
 	git_commit(f, "meant\n\nMuster-Allow-Shrink: yes\n");
