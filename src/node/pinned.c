@@ -72,7 +72,7 @@ static void pin_take(struct runtime *runtime, const struct pin *pin)
 	if (pin->hold)
 		hold_set(&state->pinned, release, pin->reason);
 	if (!state->here.release[0])
-		runtime->hold_refusal.step = NULL;
+		hold_refusal_renew(runtime);
 	log_notice("verify", runtime->name, "pin %llu of the admin: %s%.12s%s",
 		   (unsigned long long)pin->sequence, pin->hold ? "held at " : "follows again",
 		   pin->hold ? release : "",

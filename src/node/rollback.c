@@ -88,6 +88,7 @@ void wish_end(struct runtime *runtime, const struct err *err)
 
 	if (err && wish->holds) {
 		runtime->state.here = wish->before;
+		hold_refusal_renew(runtime);
 		report_save(runtime);
 	}
 	if (!err) {

@@ -181,26 +181,35 @@ static int settle(const struct home *home, struct start *start, struct err *err)
 	return rc;
 }
 
+/* Tells that RELEASE is burnt, if it is. */
+static void tell_burnt(struct runtime *runtime, struct refusal *refusal, const struct oid *release)
+{
+	const struct state_entry *entry = node_state_find(&runtime->state, release);
+
+	if (entry && entry->verdict == VERDICT_BURNT)
+		refusal_set(refusal, &entry->release, entry->sequence, burnt_step(entry),
+			    entry->reason ? entry->reason : "it is burnt");
+}
+
+void hold_refusal_renew(struct runtime *runtime)
+{
+	const struct hold *hold = node_state_hold(&runtime->state);
+	struct oid release;
+
+	runtime->hold_refusal.step = NULL;
+	if (hold && oid_parse(hold->release, &release) == 0)
+		tell_burnt(runtime, &runtime->hold_refusal, &release);
+}
+
 /* What is burnt, and newest or held at, is told after a start too. */
 static void restore_refusal(struct runtime *runtime)
 {
 	const struct chain_state *chain = &runtime->state.chain;
-	const struct hold *hold = node_state_hold(&runtime->state);
-	char name[OID_HEX_SIZE];
+	const struct refusal *held = &runtime->hold_refusal;
 
-	for (size_t i = 0; i < runtime->state.log_count; i++) {
-		const struct state_entry *entry = runtime->state.log + i;
-		const char *reason = entry->reason ? entry->reason : "it is burnt";
-
-		if (entry->verdict != VERDICT_BURNT)
-			continue;
-		if (hold && strcmp(hold->release, oid_hex(&entry->release, name)) == 0)
-			refusal_set(&runtime->hold_refusal, &entry->release, entry->sequence,
-				    burnt_step(entry), reason);
-		else if (chain->has_accepted && oid_equal(&chain->accepted, &entry->release))
-			refusal_set(&runtime->refusal, &entry->release, entry->sequence,
-				    burnt_step(entry), reason);
-	}
+	hold_refusal_renew(runtime);
+	if (chain->has_accepted && !(held->step && oid_equal(&held->release, &chain->accepted)))
+		tell_burnt(runtime, &runtime->refusal, &chain->accepted);
 }
 
 static void take_start(struct runtime *runtime, struct start *start)

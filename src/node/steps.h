@@ -175,6 +175,8 @@ bool cycle_swapped(const struct runtime *runtime, const char *name);
 /* Tells that a release is refused, from STEP (static text) with a sentence. */
 void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t sequence,
 		 const char *step, const char *reason);
+/* Another hold counts: only that its release is burnt is known of it. */
+void hold_refusal_renew(struct runtime *runtime);
 /* Neither the release nor the admin is to blame, or not for ever: once more, after the back-off. */
 void retry_later(struct runtime *runtime);
 

@@ -227,6 +227,34 @@ pin good follow node "$second" 12
 newest=$release
 runs "$newest"
 
+# One that is burnt already: told by every pin to it, and not tried again.
+touch no
+pin good hold node "$second" 13
+within "$DEADLINE" field_is node .rejected.step activate || fail 'a pin whose release fails is not told'
+runs "$newest"
+rm no
+pin good follow node "$second" 14
+within "$DEADLINE" field_is node .rejected null || fail 'what nothing leads to is still told'
+tried=$(grep -c "error activate $second: failed" node.log)
+pin good hold node "$second" 15
+held admin "$second"
+within "$DEADLINE" field_is node .rejected.release "$second" || fail "a pin to what is burnt is not told: $(here status)"
+field_is node .rejected.step activate && active "$newest" || fail "a pin to what is burnt: $(here status)"
+[ "$(grep -c "error activate $second: failed" node.log)" = "$tried" ] || fail 'what is burnt is tried again'
+# nor is it forgotten over a rollback that fails
+touch no
+code=0
+here rollback --here "$third" >out 2>err || code=$?
+[ "$code" = 1 ] && grep -q 'failed at activate' err || fail "a rollback whose hook fails: $(cat out err)"
+rm no
+runs "$newest"
+within "$DEADLINE" field_is node .rejected.release "$second" || fail "a pin to what is burnt is told no more: $(here status)"
+here resume --here >/dev/null 2>&1 || true # it held nothing here, but forgets what is burnt
+runs "$second"
+within "$DEADLINE" field_is node .rejected null || fail 'still rejected'
+pin good follow node "$second" 16
+runs "$newest"
+
 # --- an admin that stalls a fetch does not stall the way back ---
 
 answered stall
