@@ -75,13 +75,21 @@ for i in 4 5 6; do
 	within "$DEADLINE" passed_over "$i" || fail "not passed over: $(tail -n 5 node.log)"
 done
 active "$good" || fail 'a burnt release runs'
+[ "$(muster --home node log --json | jsonget .0.verdict)" = burnt ] || fail 'what was burnt is not any more'
 [ "$(grep -c "^$burnt\$" activate.d)" = 1 ] || fail 'a burnt release was activated again'
 [ "$(jsonget .accepted <node/var/node/state)" = "$burnt" ] || fail 'what was accepted is accepted no more'
+
+# Another one is refused meanwhile: what was burnt is again the newest that may run, and is not to for that.
+offer unsigned
+within "$DEADLINE" field_is node .rejected.release "$release" || fail 'unsigned, and not refused'
+field_is node .rejected.step verify || fail "not refused at verify: $(muster --home node status --json)"
 
 # --- and a good one counts again ---
 
 offer good
 within "$DEADLINE" active "$release" || fail 'what is good is not taken any more'
+[ "$(grep -c "^$burnt\$" activate.d)" = 1 ] || fail 'a burnt release was activated again, after another was refused'
+[ "$(grep -c "error activate $burnt: failed" node.log)" = 1 ] || fail 'a burnt release was staged and swapped to again'
 exec {HOSTILE[1]}>&-
 within "$DEADLINE" gone "${pids[hostile]}" || fail 'the hostile admin does not end'
 unset 'pids[hostile]'

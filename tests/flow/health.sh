@@ -197,6 +197,16 @@ holds_later() {
 
 burns() {
 	local tried
+	hook activate.d 20-hang <<-EOF
+	grep -q '>329<' "\$MUSTER_CURRENT/config.xml" || exit 0
+	trap '' TERM INT HUP
+	sleep 600 & echo \$! >'$AREA/sleeper'; wait; wait
+	EOF
+	bad 329 activate '20-hang: did not end within 1000 ms and was killed'
+	gone_from sleeper
+	[ "$(muster --home node log --json | jsonget .0.verdict)" = burnt ] || fail 'not burnt by a hang'
+	rm node/etc/activate.d/20-hang
+	ok 'activate.d that hangs: swapped back, burnt'
 	hook health.d 10-probe <<-EOF
 	echo "\$MUSTER_RELEASE" >>'$AREA/rounds'
 	echo 'asked'
@@ -217,11 +227,14 @@ burns() {
 	# a hang costs one hook-timeout a round, and no more than health-timeout
 	hook health.d 10-probe <<-EOF
 	grep -q '>33[0-9]<' "\$MUSTER_CURRENT/config.xml" || exit 0
+	echo >>'$AREA/rounds'
 	sleep 600 & echo \$! >'$AREA/sleeper'; wait
 	EOF
+	: >rounds
 	SECONDS=0
 	bad 331 health 'not within 3 s: 10-probe: did not end within [0-9]* ms and was killed'
 	[ "$SECONDS" -le 20 ] || fail "$SECONDS s for a probe that hangs"
+	[ "$(rounds)" -ge 2 ] || fail 'a hang takes more than hook-timeout of health-timeout'
 	gone_from sleeper
 	ok 'health.d that fails or hangs: swapped back, burnt, not tried again'
 	# the service dies, and does not come back after the swap back either: told, and that is all
@@ -287,6 +300,15 @@ stops() {
 	wait_state node RUNNING
 	kept 'after a kill' health
 	ok 'a stop or a kill in between is made up for'
+	# a hook-timeout beyond health-timeout does not make that longer
+	hook health.d 10-probe <<-EOF
+	grep -q '>344<' "\$MUSTER_CURRENT/config.xml" || exit 0
+	sleep 600 & echo \$! >'$AREA/sleeper'; wait
+	EOF
+	SECONDS=0
+	bad 344 health 'not within 2 s: 10-probe: did not end within [0-9]* ms and was killed'
+	[ "$SECONDS" -le 20 ] || fail "$SECONDS s for a probe that hangs"
+	gone_from sleeper
 	# current moved away by hand: the rest of the time is not waited for
 	hook health.d 10-probe <<-EOF
 	[ "\$MUSTER_RELEASE" != '$release' ] || exit 0

@@ -304,8 +304,15 @@ for round in 2 3; do
 	within "$DEADLINE" leads_to "$tenth" || fail 'not swapped back'
 done
 runs "$tenth"
-field_is node .held null && field_is node .rejected null || fail "held at what failed: $(here status)"
+# nor is it tried again once its hook would take it: whoever mended that says so
 rm node/etc/activate.d/20-burn
+ran=$(grep -c "^$third " hooks)
+move "$third"
+within "$DEADLINE" failed 4 || fail 'what is burnt is tried again'
+within "$DEADLINE" leads_to "$tenth" || fail 'not swapped back from what is burnt'
+runs "$tenth"
+[ "$(grep -c "^$third " hooks)" = "$ran" ] || fail 'a hook ran for what is burnt'
+field_is node .held null && field_is node .rejected null || fail "held at what failed: $(here status)"
 
 # --- a kill on the way: the hold is on the disk before the swap, and not before vet passed ---
 

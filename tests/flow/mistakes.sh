@@ -287,6 +287,12 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && "${as_nobody[@]}" test
 	says musterd 'ermission denied'
 	chown -R 65534:65534 admin/var admin/etc
 	refused admin 'belongs to user 65534, not 0: start as that user' --admin
+	mkdir -p fixed/etc fixed/var fixed/run
+	chown -R 65534:65534 fixed
+	chmod 500 fixed/var
+	exits 1 "${as_nobody[@]}" musterd --home fixed --admin --no-status
+	says musterd 'fixed/var is not writable: Permission denied'
+	[ -z "$(find fixed -mindepth 2)" ] || fail "a refused start left $(find fixed -mindepth 2)"
 	# a command of root becomes that user first
 	sed -i 's|<access-token-ttl>300<|<access-token-ttl>299<|' admin/var/admin/config/tokens.xml
 	muster --home admin check

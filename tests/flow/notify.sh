@@ -105,13 +105,22 @@ tells node 'STATUS=node of role internal: RUNNING, sequence 1 \([0-9a-f]{12}\)$'
 kill -HUP "${pids[node]}"
 tells node 'RELOADING=1$'
 tells_times node READY=1 2
+# What is burnt stays so, and is told on.
+printf '#!/bin/bash\n! grep -q ">501<" "$MUSTER_CURRENT/config.xml"\n' >node/etc/activate.d/20-burn
+chmod 755 node/etc/activate.d/20-burn
+sed -i 's|<access-token-ttl>[0-9]*<|<access-token-ttl>501<|' "$source/tokens.xml"
+muster --home admin commit -m 'burns' >/dev/null
+tells node 'STATUS=node of role internal: RUNNING, sequence 1 .*; newest release rejected: 20-burn: exit status 1$'
+kill -HUP "${pids[node]}"
+tells_times node READY=1 3
+field_is node .rejected.reason '20-burn: exit status 1' || fail 'a reload forgets what is burnt'
 # every change of the state, a refusal too, in one line
 sed -i 's|<access-token-ttl>[0-9]*<|<access-token-ttl>#{NOWHERE}<|' "$source/tokens.xml"
 muster --home admin commit -m 'a parameter that no one has' >/dev/null
 tells node 'STATUS=node of role internal: RUNNING, sequence 1 .*; newest release rejected: .*NOWHERE'
 halt admin
 tells node 'STATUS=node of role internal: WAITING, sequence 1 '
-is_count node READY=1 2 || fail 'ready is told once a start, once a reload'
+is_count node READY=1 3 || fail 'ready is told once a start, once a reload'
 halt node
 tells node 'STOPPING=1$'
 # with its local copy, whether the admin is there or not

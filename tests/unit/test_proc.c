@@ -321,6 +321,21 @@ static void output_without_end(void **state)
 	assert_true(run(h, NULL, 10000)->ok);
 }
 
+/* A line without end is logged in pieces, and not all of it. */
+static void a_line_without_end(void **state)
+{
+	struct hooks *h = *state;
+
+	log_to_file(h);
+	hook(h, "10", 0755, "head -c 102300 /dev/zero | tr '\\0' y");
+	assert_true(run(h, NULL, 60000)->ok);
+	assert_int_equal(logged(h, "test 10: yyy"), 100);
+	hook(h, "10", 0755, "head -c 1000000 /dev/zero | tr '\\0' z");
+	assert_true(run(h, NULL, 60000)->ok);
+	assert_int_equal(logged(h, "test 10: zzz"), 200);
+	assert_int_equal(logged(h, "test 10: its further output is dropped"), 1);
+}
+
 static void calls_wait_for_each_other(void **state)
 {
 	struct hooks *h = *state;
@@ -435,6 +450,7 @@ int main(void)
 		hooks_test(the_total_ends_them),
 		hooks_test(rounds_do_not_fill_the_log),
 		hooks_test(output_without_end),
+		hooks_test(a_line_without_end),
 		hooks_test(calls_wait_for_each_other),
 		hooks_test(nothing_else_is_run),
 		hooks_test(a_stop_answers_all),
