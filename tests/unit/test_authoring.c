@@ -204,6 +204,75 @@ static void test_ref_update(void **unused)
 	fixture_free(f);
 }
 
+/* What is merged is looked at as what is committed: git asks another hook. */
+static void test_merge(void **unused)
+{
+	struct fixture *f = demo();
+	char out[OUTPUT_MAX], before[OUTPUT_MAX];
+
+	(void)unused;
+	(void)publish_main(f);
+	assert_int_equal(git(f, out, "git checkout -q -b side"), 0);
+	put(f, "extra.xml", WITH("a", SECRET));
+	assert_int_equal(git(f, out, "git -c filter.muster.clean=cat add -A"), 0);
+	assert_int_equal(git(f, out, "git commit -q -n -m side"), 0);
+	assert_int_equal(git(f, out, "git checkout -q -f main"), 0);
+	put(f, "README.md", "x\n");
+	git_commit(f, "beside it");
+	assert_int_equal(git(f, before, "git rev-parse HEAD"), 0);
+	assert_int_not_equal(git(f, out, "git merge -q --no-edit side"), 0);
+	assert_non_null(
+		strstr(out, "extra.xml:3: /facilities/thing[a]/password: a secret in the clear"));
+	assert_int_equal(git(f, out, "git rev-parse HEAD"), 0);
+	assert_string_equal(out, before);
+	fixture_free(f);
+}
+
+/* A private key as a file of a role stays out of git as well. */
+static void test_key_file(void **unused)
+{
+	struct fixture *f = demo();
+	char out[OUTPUT_MAX];
+
+	(void)unused;
+	put(f, "files/internal/id", "-----BEGIN PRIVATE KEY-----\n" SECRET "\n");
+	assert_int_equal(git(f, out, "git add -A"), 0);
+	assert_int_equal(git(f, out, "git commit -q -m key"), 1);
+	assert_non_null(strstr(out, "files/internal/id: holds a private key"));
+	fixture_free(f);
+}
+
+/*
+ * What was published by another version, which may have seen no secret in it, is looked at again.
+ */
+static void test_other_version(void **unused)
+{
+	struct fixture *f = demo();
+	char before[OUTPUT_MAX], missed[OUTPUT_MAX], out[OUTPUT_MAX], *state, *at;
+
+	(void)unused;
+	(void)publish_main(f);
+	assert_int_equal(git(f, before, "git rev-parse HEAD"), 0);
+	put(f, "extra.xml", WITH("a", SECRET));
+	assert_int_equal(git(f, out, "git -c filter.muster.clean=cat add -A"), 0);
+	assert_int_equal(git(f, out, "git commit -q -n -m missed"), 0);
+	assert_int_equal(git(f, missed, "git rev-parse HEAD"), 0);
+	assert_int_equal(git(f, out, "git commit -q -n --allow-empty -m next"), 0);
+	/* as if it had been published, by another version */
+	state = read_text(f->home.var, ADMIN_STATE_FILE);
+	before[OID_HEX] = '\0';
+	at = strstr(state, before);
+	assert_non_null(at);
+	memcpy(at, missed, OID_HEX);
+	at = strstr(state, PACKAGE_VERSION);
+	assert_non_null(at);
+	*at = 'x';
+	write_text(f->home.var, ADMIN_STATE_FILE, state);
+	must_refuse(f, "load", "extra.xml:3: /facilities/thing[a]/password: a secret in the clear");
+	free(state);
+	fixture_free(f);
+}
+
 /* Secret by the model of the commit itself; a model that comes later makes old values secret. */
 static void test_own_model(void **unused)
 {
@@ -530,6 +599,9 @@ int main(void)
 		cmocka_unit_test(test_filter_refuses),
 		cmocka_unit_test(test_filter_without_key),
 		cmocka_unit_test(test_past_filter),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_key_file),
+		cmocka_unit_test(test_other_version),
 		cmocka_unit_test(test_ref_update),
 		cmocka_unit_test(test_own_model),
 		cmocka_unit_test(test_burst),

@@ -525,6 +525,11 @@ static void test_reseal_refused(void **state)
 	document_free(doc);
 	findings_clear(&findings);
 	free(config);
+	doc = parse(FACILITIES("<password>#{A | b}</password>"));
+	assert_int_equal(seal_for_role(doc, f->model, &f->by_a, "internal", &findings), -1);
+	has_finding(&findings, "t.xml:1: /facilities/password: in a secret only a whole #{NAME}");
+	document_free(doc);
+	findings_clear(&findings);
 }
 
 static void test_open_document(void **state)

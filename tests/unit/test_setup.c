@@ -257,6 +257,12 @@ static void test_wrong_cluster(void **unused)
 	assert_int_equal(identity_save(f->home.etc_fd, "cluster.key", ours, &err), 0);
 	must_not_init(f, "etc/init/cluster.xml is of cluster ");
 	must_not_init(f, "this admin's cluster.key is of cluster ");
+	/* the id alone counts too: what is signed for another cluster is of no use here */
+	memcpy(other->channel_public, ours->channel_public, KEY_SIZE);
+	free(file);
+	file = cluster_file(other, "hub.example.com", 7001);
+	put_init(f, "cluster.xml", file);
+	must_not_init(f, "etc/init/cluster.xml is of cluster ");
 	at = strstr(file, "muster-cluster:1:");
 	at[20] = at[20] == 'A' ? 'B' : 'A';
 	at[30] = '!';
@@ -271,6 +277,13 @@ static void test_wrong_cluster(void **unused)
 	must_not_init(f, "etc/init/cluster.xml: keystore");
 	must_run(f->folder, NULL, "chmod 644 etc/cluster.key");
 	must_not_init(f, "etc/cluster.key");
+	/* D4: the key of one role seals nothing for the others */
+	must_run(f->folder, NULL, "rm etc/cluster.key etc/init/cluster.xml");
+	write_text(f->home.etc, "secret",
+		   "role:internal:"
+		   "0707070707070707070707070707070707070707070707070707070707070707");
+	must_run(f->folder, NULL, "chmod 600 etc/secret");
+	must_not_init(f, "etc/secret holds role keys only");
 	free(file);
 	identity_free(ours);
 	identity_free(other);
