@@ -178,6 +178,47 @@ static void test_content(void **unused)
 	forget(f);
 }
 
+/* What is opened is what it is, also where it reads like a parameter that has a value. */
+static void test_opened_is_no_parameter(void **unused)
+{
+	static const char key[] =
+		"0707070707070707070707070707070707070707070707070707070707070707";
+	struct fixture *f = fixture_new();
+	struct plain plain = plain_of(f, NULL);
+	struct keyring *ring = NULL;
+	struct fileset set;
+	char *config, *path, *text;
+	struct buf sealed;
+	struct err err;
+
+	(void)unused;
+	write_text(f->home.etc, "params", "PW=hunter2\n");
+	write_text(f->home.etc, "secret", key);
+	must_run(f->folder, NULL, "chmod 600 etc/secret");
+	buf_init(&sealed, 4096);
+	assert_int_equal(keyring_load(&f->home, &ring, &err), 0);
+	assert_int_equal(keyring_seal(ring, SCOPE_ROLE "default",
+				      "/{http:\\/\\/tail-f.com\\/ns\\/config\\/1.0}password",
+				      "#{PW}", 5, &sealed, &err),
+			 0);
+	config = text_format("<config xmlns=\"http://tail-f.com/ns/config/1.0\">"
+			     "<password>%s</password></config>",
+			     buf_text(&sealed));
+	set = slice_files(config);
+	path = prepare(&plain, &set, false);
+	publish(&plain, path);
+	text = read_text(path, "config.xml");
+	assert_non_null(strstr(text, "<password>#{PW}</password>"));
+	assert_null(strstr(text, "hunter2"));
+	free(text);
+	free(path);
+	free(config);
+	fileset_clear(&set);
+	buf_clear(&sealed);
+	keyring_free(ring);
+	forget(f);
+}
+
 /* A candidate is there beside the one in use; the old one goes when it is told to. */
 static void test_change(void **unused)
 {
@@ -468,7 +509,7 @@ int main(void)
 		cmocka_unit_test(test_content),   cmocka_unit_test(test_change),
 		cmocka_unit_test(test_damaged),   cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_group),
-		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_check),     cmocka_unit_test(test_opened_is_no_parameter),
 	};
 
 	libraries_setup();

@@ -486,6 +486,7 @@ static void test_bad_slices(void **state)
 	char *slice = slice_of(f, "internal", one), *other = slice_of(f, "default", one);
 	char *from = strstr(slice, "muster:1:"), *end = strchr(from, '<'), *copy;
 	char *second = strstr(end, "muster:1:");
+	struct buf sealed;
 
 	copy = text_format("%.*s%.*s%s", (int)(second - slice), slice, (int)(end - from), from,
 			   strchr(second, '<'));
@@ -500,6 +501,17 @@ static void test_bad_slices(void **state)
 	refuse_slice(f, FACILITIES("<word>-----BEGIN PRIVATE KEY-----</word>"),
 		     "/facilities/word: a private key in the clear");
 	refuse_slice(f, FACILITIES("<password>#{A | b}</password>"), "only a whole #{NAME}");
+	/* well sealed, and nothing that a leaf can hold */
+	buf_init(&sealed, 4096);
+	assert_int_equal(keyring_seal(f->a, SCOPE_ROLE "internal",
+				      "/{https:\\/\\/curity.se\\/ns\\/conf\\/base}facilities"
+				      "/{https:\\/\\/curity.se\\/ns\\/conf\\/base}password",
+				      "a\001b", 3, &sealed, NULL),
+			 0);
+	copy = text_format(FACILITIES("<password>%s</password>"), buf_text(&sealed));
+	refuse_slice(f, copy, "/facilities/password: what is sealed is no text");
+	free(copy);
+	buf_clear(&sealed);
 	for (char *at = from; at < end; at++)
 		for (int bit = 0; bit < 7; bit++) {
 			char was = *at;
