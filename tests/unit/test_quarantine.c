@@ -5,18 +5,35 @@
 
 #define QUARANTINE "node/quarantine.git"
 
+/* What a fetch can leave, and what git reads of a repository without being told. */
+static const char *const strays[] = {"/objects/stray", "/objects/pack/pack-1.pack",
+				     "/objects/info/commit-graph", "/refs/heads/other",
+				     "/refs/tags/other"};
+
+static bool is_there(const struct place *p, const char *path)
+{
+	char *whole = text_format(QUARANTINE "%s", path);
+	bool is = faccessat(p->home.var_fd, whole, F_OK, 0) == 0;
+
+	free(whole);
+	return is;
+}
+
 static void make(struct place *p, const struct chain_state *chain)
 {
 	struct repo *repo;
+	struct buf alternates;
 
 	must(quarantine_make(&p->home, chain, &repo, err));
 	repo_free(repo);
-	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/objects/stray", F_OK, 0), -1);
-	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/objects/pack/pack-1.pack", F_OK, 0),
-			 -1);
-	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/refs/heads/other", F_OK, 0), -1);
-	assert_int_equal(faccessat(p->home.var_fd, QUARANTINE "/refs/heads/web", F_OK, 0),
-			 chain->has_accepted ? 0 : -1);
+	for (size_t i = 0; i < sizeof(strays) / sizeof(strays[0]); i++)
+		if (is_there(p, strays[i]))
+			fail_msg("%s is still there", strays[i]);
+	assert_int_equal(is_there(p, "/refs/heads/web"), chain->has_accepted);
+	buf_init(&alternates, 1000);
+	must(fs_read(p->home.var_fd, QUARANTINE "/objects/info/alternates", &alternates, err));
+	assert_string_equal(buf_text(&alternates), "../../replica.git/objects\n");
+	buf_clear(&alternates);
 }
 
 static void starts_empty(void **state)
@@ -26,9 +43,12 @@ static void starts_empty(void **state)
 
 	memcpy(chain.role, "web", 4);
 	make(p, &chain);
-	put_file(p, QUARANTINE "/objects/stray", "x");
-	put_file(p, QUARANTINE "/objects/pack/pack-1.pack", "x");
-	put_file(p, QUARANTINE "/refs/heads/other", "x");
+	for (size_t i = 0; i < sizeof(strays) / sizeof(strays[0]); i++) {
+		char *path = text_format(QUARANTINE "%s", strays[i]);
+
+		put_file(p, path, "x");
+		free(path);
+	}
 	make(p, &chain);
 	chain.has_accepted = true;
 	make(p, &chain);
@@ -65,6 +85,19 @@ static void any_part_may_be_gone(void **state)
 	}
 }
 
+/* Objects of another repository are none that a release may rely on. */
+static void only_the_replica_is_beside_it(void **state)
+{
+	struct place *p = *state;
+	struct chain_state chain = {.has_accepted = true};
+
+	memcpy(chain.role, "web", 4);
+	make(p, &chain);
+	put_file(p, QUARANTINE "/objects/info/alternates",
+		 "../../replica.git/objects\n../../../other.git/objects\n");
+	make(p, &chain);
+}
+
 static int libraries(void **state)
 {
 	(void)state;
@@ -75,7 +108,8 @@ static int libraries(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {place_test(starts_empty),
-						  place_test(any_part_may_be_gone)};
+						  place_test(any_part_may_be_gone),
+						  place_test(only_the_replica_is_beside_it)};
 
 	return cmocka_run_group_tests(tests, libraries, NULL);
 }
