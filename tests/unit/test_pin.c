@@ -156,6 +156,54 @@ static void signed_but_other_forms_are_refused(void **state)
 	buf_clear(&raw);
 }
 
+/* A pin that says what a signature cannot make good; the fields are written as pin_sign does it. */
+static void must_refuse(const char *node, const char *reason, const char *words)
+{
+	struct pin out;
+	struct buf raw;
+	struct err err;
+
+	buf_init(&raw, 8000);
+	buf_printf(&raw,
+		   "object %040d\ntype commit\ntag %s\n"
+		   "tagger muster <admin@admin.example.com> 1700000000 +0000\n\nhold %s\n\n"
+		   "Muster-Cluster: %032d\nMuster-Node: %s\nMuster-Action: hold\n"
+		   "Muster-Pin-Sequence: 3\nMuster-Reason: %s\n",
+		   1, node, node, 0, node, reason);
+	sshsig_sign(identity->release_seed[0], SSHSIG_NAMESPACE, raw.data, raw.len, &raw);
+	assert_false(raw.failed);
+	assert_int_equal(pin_parse(raw.data, raw.len, &out, &err), words ? -1 : 0);
+	if (words && !strstr(err.text, words))
+		fail_msg("\"%s\" instead of \"%s\"", err.text, words);
+	buf_clear(&raw);
+}
+
+static void fields_out_of_bounds_are_refused(void **state)
+{
+	char longest[PIN_RAW_MAX + 1] = "";
+	struct pin in = good(), out;
+	struct buf raw;
+	struct err err;
+
+	(void)state;
+	must_refuse("node1", "because", NULL);
+	must_refuse("../node1", "because", "its node is no name");
+	must_refuse("", "because", "its node is no name");
+	memset(longest, 'r', sizeof(longest) - 1);
+	must_refuse("node1", longest + PIN_RAW_MAX - PIN_REASON_MAX, NULL);
+	must_refuse("node1", longest + PIN_RAW_MAX - PIN_REASON_MAX - 1,
+		    "Muster-Reason is longer than 200 bytes");
+	must_refuse("node1", longest + PIN_RAW_MAX - 2 * PIN_REASON_MAX,
+		    "Muster-Reason is longer than 200 bytes");
+	must_refuse("node1", longest, "is larger than 1400 bytes");
+	must_refuse(longest + PIN_RAW_MAX - NAME_MAX_LEN - 1, "because", "longer than");
+	sign(&in, &raw);
+	raw.data[strlen("object ")] = '\0';
+	assert_int_equal(pin_parse(raw.data, raw.len, &out, &err), -1);
+	assert_non_null(strstr(err.text, "holds a NUL"));
+	buf_clear(&raw);
+}
+
 static void unsigned_and_wrong_namespace_are_refused(void **state)
 {
 	struct pin in = good(), out;
@@ -266,6 +314,7 @@ int main(void)
 		cmocka_unit_test(longest_fields_fit),
 		cmocka_unit_test(every_flip_and_cut_is_refused),
 		cmocka_unit_test(signed_but_other_forms_are_refused),
+		cmocka_unit_test(fields_out_of_bounds_are_refused),
 		cmocka_unit_test(unsigned_and_wrong_namespace_are_refused),
 		cmocka_unit_test(reasons_become_one_clean_line),
 		cmocka_unit_test(stock_git_verifies_it),
