@@ -473,6 +473,38 @@ static void refuses_bad_trees_in_between(void **state)
 	buf_clear(&raw);
 }
 
+/* Trees that are read one within the other are in memory together. */
+static void refuses_large_trees_in_each_other(void **state)
+{
+	enum { DEPTH = 3 };
+	struct fixture *f = *state;
+	struct oid blob = put_blob(f->repo, "x"), tree = {{0}}, tip;
+	struct release r;
+	struct buf raw;
+	char name[256];
+
+	buf_init(&raw, 4 << 20);
+	for (int depth = 0; depth < DEPTH; depth++) {
+		buf_reset(&raw);
+		for (unsigned i = 0; raw.len < TREE_OBJECT_SIZE - 1000; i++) {
+			(void)snprintf(name, sizeof(name), "%0240u", i);
+			put_entry(&raw, "100644", name, &blob);
+		}
+		if (depth > 0)
+			put_entry(&raw, "40000", "d", &tree);
+		tree = put_tree(f->repo, &raw);
+		r = new_release(f->repo, 1, NULL, "x", f->keys[ADMIN]);
+		r.tree = tree;
+		tip = put_release(f->repo, &r, f->seeds[ADMIN]);
+		buf_reset(&raw);
+		if (depth < DEPTH - 1)
+			must(pack_build(f->repo, &tip, NULL, &raw, err));
+	}
+	must_fail(pack_check_reachable(f->repo, &tip, NULL, err), ERR_REFUSED,
+		  "folders of more than");
+	buf_clear(&raw);
+}
+
 static void refuses_what_does_not_descend(void **state)
 {
 	struct fixture *f = *state;
@@ -540,6 +572,7 @@ int main(void)
 		repo_test(takes_a_completed_thin_pack),
 		repo_test(refuses_large_objects),
 		repo_test(refuses_bad_trees_in_between),
+		repo_test(refuses_large_trees_in_each_other),
 		repo_test(refuses_what_does_not_descend),
 		cmocka_unit_test(sets_of_ids),
 	};

@@ -285,6 +285,27 @@ static void refuses_bombs(void **state)
 	buf_clear(&raw);
 }
 
+/* Files below the limit, each at the end of a long path whose folders are read for it alone. */
+static void refuses_paths_that_repeat(void **state)
+{
+	enum { MANY = 5000, DEPTH = 48 };
+	struct fixture *f = *state;
+	struct oid blob = put_blob(f->repo, "x"), tree;
+	struct fileset got = {0};
+	struct buf raw;
+
+	buf_init(&raw, 100);
+	put_entry(&raw, "100644", "x", &blob);
+	tree = put_tree(f->repo, &raw);
+	tree = bomb(f->repo, 1, DEPTH, &tree);
+	must(tree_read(f->repo, &tree, &got, err));
+	fileset_clear(&got);
+	tree = bomb(f->repo, MANY, 1, &tree);
+	must_fail(tree_read(f->repo, &tree, &got, err), ERR_REFUSED, "folders of more than");
+	assert_int_equal(got.count, 0);
+	buf_clear(&raw);
+}
+
 static void refuses_too_many_files(void **state)
 {
 	struct fixture *f = *state;
@@ -423,6 +444,7 @@ int main(void)
 		repo_test(refuses_long_names),
 		repo_test(refuses_depth),
 		repo_test(refuses_bombs),
+		repo_test(refuses_paths_that_repeat),
 		repo_test(refuses_too_many_files),
 		repo_test(refuses_large_trees),
 		repo_test(refuses_large_files),
