@@ -40,9 +40,9 @@ static void set_keys(struct release *r, unsigned n)
 		key_release_public(new_seed, r->keys[r->key_count++]);
 }
 
-/* Release N after PARENT, whatever SEED; its id, into the replica. */
-static struct oid release_put(struct scene *s, unsigned n, const struct oid *parent,
-			      const uint8_t seed[static KEY_SIZE], const char *role)
+/* Release N after PARENT, whatever SEED; its id, into the replica. LIES: its digest is another. */
+static struct oid put_with_digest(struct scene *s, unsigned n, const struct oid *parent,
+				  const uint8_t seed[static KEY_SIZE], const char *role, bool lies)
 {
 	struct release r = {.sequence = n, .has_parent = parent != NULL, .source = source_of(n)};
 	struct fileset files = {0};
@@ -53,6 +53,7 @@ static struct oid release_put(struct scene *s, unsigned n, const struct oid *par
 	must(fileset_add(&files, "config.xml", FILE_PLAIN, text, strlen(text), err));
 	must(tree_write(s->replica, &files, &r.tree, err));
 	digest_fileset(&files, r.digest);
+	r.digest[0] ^= lies;
 	if (parent)
 		r.parent = *parent;
 	memset(r.cluster_id, 3, CLUSTER_ID_SIZE);
@@ -69,6 +70,12 @@ static struct oid release_put(struct scene *s, unsigned n, const struct oid *par
 	fileset_clear(&files);
 	free(text);
 	return oid;
+}
+
+static struct oid release_put(struct scene *s, unsigned n, const struct oid *parent,
+			      const uint8_t seed[static KEY_SIZE], const char *role)
+{
+	return put_with_digest(s, n, parent, seed, role, false);
 }
 
 static void scene_open(struct scene *s, struct place *p)
@@ -445,6 +452,8 @@ static void what_does_not_verify_is_not_read(void **state)
 	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED, "is of role mail");
 	oid = release_put(&s, 1, NULL, old_seed, "mail");
 	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED, "is of role mail");
+	oid = put_with_digest(&s, 4, s.releases + 3, new_seed, "web", true);
+	must_fail(read_one(&s, &oid, &n, err), ERR_CORRUPT, "not those of its digest");
 	oid = source_of(1);
 	must_fail(read_one(&s, &oid, &n, err), ERR_REFUSED, "revision cccccccc01");
 	s.state.chain.cluster_id[0] ^= 1;
