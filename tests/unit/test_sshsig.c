@@ -172,6 +172,38 @@ static void test_other_forms(void **state)
 	buf_clear(&other);
 }
 
+static void refused_as(const char *armour, size_t len, const char *words)
+{
+	uint8_t signer[KEY_SIZE];
+	struct err err = {0};
+
+	assert_int_equal(sshsig_verify(armour, len, SSHSIG_NAMESPACE, MESSAGE, strlen(MESSAGE),
+				       signer, &err),
+			 -1);
+	if (!strstr(err.text, words))
+		fail_msg("\"%s\" instead of \"%s\"", err.text, words);
+}
+
+/* What no armour has is seen before anything is made of it. */
+static void test_no_armour(void **state)
+{
+	struct buf armour, longer;
+
+	(void)state;
+	sign(SSHSIG_NAMESPACE, MESSAGE, &armour);
+	buf_init(&longer, 2 * SSHSIG_ARMOUR_MAX);
+	buf_put(&longer, armour.data, armour.len);
+	while (longer.len <= SSHSIG_ARMOUR_MAX)
+		buf_puts(&longer, "A");
+	refused_as(buf_text(&longer), longer.len, "too long");
+	refused_as(buf_text(&longer), longer.len - 1, "canonical form");
+	armour.data[0] = '=';
+	refused_as(buf_text(&armour), armour.len, "no line that begins it");
+	refused_as("", 0, "no line that begins it");
+	buf_clear(&armour);
+	buf_clear(&longer);
+}
+
 /* --- other contents, in canonical armour --- */
 
 struct fields {
@@ -633,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_every_insertion),
 		cmocka_unit_test(test_other_forms),
+		cmocka_unit_test(test_no_armour),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_not_over_this),
 		cmocka_unit_test(test_malleable),
