@@ -307,7 +307,15 @@ static void many_objects(void **state)
 	make(f, &bundle, c);
 	must(bundle_head(bundle.data, bundle.len, REF, &pack, &tip, err));
 	memcpy(bundle.data + pack + 8, "\x7f\xff\xff\xff", 4);
-	must_fail(read_bytes(to, bundle.data, bundle.len, &tip, err), ERR_NONE, "bundle");
+	must_fail(read_bytes(to, bundle.data, bundle.len, &tip, err), ERR_NONE, "too many objects");
+	/* ours stands behind libgit2's own limit */
+	assert_int_equal(git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)UINT32_MAX), 0);
+	for (int i = 0; i < 4; i++)
+		bundle.data[pack + 8 + i] = (uint8_t)((LIMIT_PACK_OBJECTS + 1) >> (24 - 8 * i));
+	must_fail(read_bytes(to, bundle.data, bundle.len, &tip, err), ERR_REFUSED,
+		  "a pack of 1000001 objects");
+	assert_int_equal(
+		git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)LIMIT_PACK_OBJECTS), 0);
 	expect_answer(f->folder, "find to.git/objects -type f | wc -l", "0");
 	repo_free(to);
 	buf_clear(&bundle);

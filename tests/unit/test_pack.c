@@ -5,6 +5,7 @@
 #include "repo/oidset.h"
 #include "repo/pack.h"
 
+#include <sys/mman.h>
 #include <time.h>
 
 enum { CHAIN = 5 };
@@ -435,7 +436,7 @@ static void refuses_bad_trees_in_between(void **state)
 {
 	static const char *const modes[] = {"120000", "160000", "100664"};
 	struct fixture *f = *state;
-	struct oid c[2], bad, tip, blob;
+	struct oid c[2], bad, tip, blob, tree;
 	struct release r;
 	struct buf raw;
 
@@ -452,7 +453,17 @@ static void refuses_bad_trees_in_between(void **state)
 		tip = put_release(f->repo, &r, f->seeds[ADMIN]);
 		must_fail(pack_check_reachable(f->repo, &tip, c + 1, err), ERR_REFUSED, modes[i]);
 	}
-	/* a blob in a tree's place, and a tree without end */
+	/* a tree in a blob's place, a blob in a tree's, and a tree without end */
+	buf_reset(&raw);
+	put_entry(&raw, "100644", "x", &blob);
+	tree = put_tree(f->repo, &raw);
+	buf_reset(&raw);
+	put_entry(&raw, "100644", "x", &tree);
+	r = new_release(f->repo, 3, c + 1, "x", f->keys[ADMIN]);
+	r.tree = put_tree(f->repo, &raw);
+	tip = put_release(f->repo, &r, f->seeds[ADMIN]);
+	must_fail(pack_check_reachable(f->repo, &tip, c + 1, err), ERR_CORRUPT,
+		  "is a tree, not a blob");
 	buf_reset(&raw);
 	put_entry(&raw, "40000", "x", &blob);
 	r = new_release(f->repo, 3, c + 1, "x", f->keys[ADMIN]);
@@ -503,6 +514,61 @@ static void refuses_large_trees_in_each_other(void **state)
 	must_fail(pack_check_reachable(f->repo, &tip, NULL, err), ERR_REFUSED,
 		  "folders of more than");
 	buf_clear(&raw);
+}
+
+/* More than a pack may bring: so many ids are not even remembered, of what is known either. */
+static void refuses_millions_of_objects(void **state)
+{
+	enum { FOLDERS = 11, FILES = LIMIT_PACK_OBJECTS / (FOLDERS - 1) };
+	struct fixture *f = *state;
+	struct oid c[2], none = {{0}}, tree, folders[FOLDERS];
+	struct release r;
+	struct buf raw;
+	char name[16];
+
+	put_chain(f, 1, c);
+	buf_init(&raw, 4 << 20);
+	for (uint32_t folder = 0; folder < FOLDERS; folder++) {
+		buf_reset(&raw);
+		for (uint32_t i = 0; raw.len < TREE_OBJECT_SIZE - 100 && i < FILES; i++) {
+			uint32_t n = folder * FILES + i + 1;
+
+			memcpy(none.id, &n, sizeof(n));
+			(void)snprintf(name, sizeof(name), "%x", 0x10000 + i);
+			put_entry(&raw, "100644", name, &none);
+		}
+		folders[folder] = put_tree(f->repo, &raw);
+	}
+	buf_reset(&raw);
+	for (uint32_t folder = 0; folder < FOLDERS; folder++)
+		put_entry(&raw, "40000", (char[]){(char)('a' + folder), '\0'}, folders + folder);
+	tree = put_tree(f->repo, &raw);
+	r = new_release(f->repo, 1, NULL, "x", f->keys[ADMIN]);
+	r.tree = tree;
+	c[0] = put_release(f->repo, &r, f->seeds[ADMIN]);
+	r = new_release(f->repo, 2, c, "x", f->keys[ADMIN]);
+	c[1] = put_release(f->repo, &r, f->seeds[ADMIN]);
+	must_fail(pack_check_reachable(f->repo, c + 1, c, err), ERR_REFUSED,
+		  "more than 1000000 objects");
+	buf_clear(&raw);
+}
+
+/* At once and in pieces; what is over the limit is not looked at. */
+static void takes_no_pack_over_the_limit(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = (size_t)LIMIT_PACK_SIZE + 1;
+	uint8_t *bytes = mmap(NULL, size, PROT_READ,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct pack_sink *sink;
+
+	assert_true(bytes != MAP_FAILED);
+	must_fail(pack_put(f->repo, bytes, size, err), ERR_REFUSED, "a pack of more than");
+	must(pack_sink_new(f->repo, &sink, err));
+	must(pack_sink_put(sink, "PACK\0\0\0\2\0\0\0\1", 12, err));
+	must_fail(pack_sink_put(sink, bytes, size - 12, err), ERR_REFUSED, "a pack of more than");
+	must(pack_sink_end(sink, false, err));
+	assert_int_equal(munmap(bytes, size), 0);
 }
 
 static void refuses_what_does_not_descend(void **state)
@@ -573,6 +639,8 @@ int main(void)
 		repo_test(refuses_large_objects),
 		repo_test(refuses_bad_trees_in_between),
 		repo_test(refuses_large_trees_in_each_other),
+		repo_test(refuses_millions_of_objects),
+		repo_test(takes_no_pack_over_the_limit),
 		repo_test(refuses_what_does_not_descend),
 		cmocka_unit_test(sets_of_ids),
 	};

@@ -483,7 +483,9 @@ static void test_endless(void **state)
 
 static void test_too_many_objects(void **state)
 {
-	static const uint32_t counts[] = {LIMIT_PACK_OBJECTS + 1, UINT32_MAX / 2, UINT32_MAX};
+	static const uint32_t counts[] = {LIMIT_PACK_OBJECTS + 1, UINT32_MAX / 2, UINT32_MAX,
+					  LIMIT_PACK_OBJECTS + 1};
+	enum { LAST = sizeof(counts) / sizeof(counts[0]) - 1 };
 	struct fixture *f = *state;
 	struct oid chain[RELEASES];
 	struct buf script, reply, head;
@@ -491,7 +493,11 @@ static void test_too_many_objects(void **state)
 
 	start(f, &s, chain);
 	s.silent = true;
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (size_t i = 0; i <= LAST; i++) {
+		/* ours stands behind libgit2's own limit */
+		size_t limit = i == LAST ? UINT32_MAX : LIMIT_PACK_OBJECTS;
+
+		assert_int_equal(git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, limit), 0);
 		buf_init(&head, 4096);
 		buf_puts(&head, "\1PACK");
 		buf_put_be32(&head, 2);
@@ -501,11 +507,14 @@ static void test_too_many_objects(void **state)
 		advertise(&s, &script, &reply, chain + 2);
 		pktline_printf(&reply, "NAK\n");
 		pktline_put(&reply, head.data, head.len);
-		must_not_fetch(f, &s, SOON, ERR_NONE, "too many objects");
+		must_not_fetch(f, &s, SOON, ERR_NONE,
+			       i == LAST ? "a pack of 1000001 objects" : "too many objects");
 		buf_clear(&script);
 		buf_clear(&reply);
 		buf_clear(&head);
 	}
+	assert_int_equal(
+		git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)LIMIT_PACK_OBJECTS), 0);
 }
 
 /* --- bombs: packs made by hand --- */

@@ -215,6 +215,23 @@ static void refuses_long_names(void **state)
 	put_entry(&raw, "40000", "d", &tree);
 	tree = put_tree(f->repo, &raw);
 	must_fail(tree_read(f->repo, &tree, &got, err), ERR_REFUSED, "longer than 255");
+	/* nor one by which the whole path is a byte too long */
+	for (size_t n = LIMIT_PATH - 2; n < LIMIT_PATH; n++) {
+		memset(name, 'n', sizeof(name));
+		name[n] = '\0';
+		buf_reset(&raw);
+		put_entry(&raw, "100644", name, &blob);
+		tree = put_tree(f->repo, &raw);
+		buf_reset(&raw);
+		put_entry(&raw, "40000", "d", &tree);
+		tree = put_tree(f->repo, &raw);
+		if (n == LIMIT_PATH - 2)
+			must(tree_read(f->repo, &tree, &got, err));
+		else
+			must_fail(tree_read(f->repo, &tree, &got, err), ERR_REFUSED,
+				  "longer than 255");
+		fileset_clear(&got);
+	}
 	buf_clear(&raw);
 }
 
