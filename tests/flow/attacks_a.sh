@@ -88,6 +88,14 @@ within "$DEADLINE" active "$release" || fail 'the hostile admin is not believed 
 if [ -n "${PUSH:-}" ]; then
 	good good 'the first'
 	grep -q 'came with the news' node.log || fail 'what was pushed is not used'
+	# what is wrong with a pack that was not asked for is not the release's fault: it is asked for
+	for what in bytes base; do
+		printf 'bend %s\n' "$what" >&"${HOSTILE[1]}"
+		read -r -t "$DEADLINE" answer <&"${HOSTILE[0]}" && [ "$answer" = "bent $what" ] || fail "not bent: $what"
+		good good "a pushed pack with bent $what"
+		! grep -q "error .* ${release:0:12}: release refused" node.log || fail "refused for bent $what of what was pushed"
+	done
+	grep -q 'warning fetch .*failed, tried again later' node.log || fail 'a damaged pack was believed'
 fi
 count=0
 while IFS=$'\t' read -r name step words; do

@@ -6,8 +6,9 @@
  * HOW ACTION NODE RELEASE SEQUENCE` sends a pin with each head from then on, and `pin` none; `text
  * WORD` sends just that. After `since RELEASE` a node that is behind can fetch, and after `stall`
  * none can on this connection. `lie SEQUENCE` tells of a release that does not exist, and the
- * branch stays as it is. Ends with its input. `hostile --make HOME ROLE OFFENCE` only puts one on
- * the role's branch of HOME.
+ * branch stays as it is. `bend bytes` damages the next pack that goes out with its news, and
+ * `bend base` sends an empty one as what is missing to another release. Ends with its input.
+ * `hostile --make HOME ROLE OFFENCE` only puts one on the role's branch of HOME.
  */
 #include "offences.h"
 
@@ -37,6 +38,7 @@ struct hostile {
 	bool push;	       /* the pack goes out with the news of it */
 	struct oid node_has; /* what the node says it accepted */
 	bool stalled; /* what it asks for does not come */
+	char bend[8]; /* what is wrong with the next pack that is pushed; "": nothing */
 	struct uploadpack *up;
 	struct offences offences;
 	struct oid head;
@@ -46,10 +48,32 @@ struct hostile {
 	char ref[sizeof("refs/heads/") + NAME_MAX_LEN];
 };
 
+/* The pack that goes out with the news; what is fetched later is as it should be. */
+static void pushed(struct hostile *h, struct oid *base, struct buf *out)
+{
+	static const uint8_t empty[] = {'P',  'A',  'C',  'K',  0,    0,    0,    2,
+					0,    0,    0,    0,    0x02, 0x9d, 0x08, 0x82,
+					0x3b, 0xd8, 0xa8, 0xea, 0xb5, 0x10, 0xad, 0x6a,
+					0xc7, 0x5c, 0x82, 0x3c, 0xfd, 0x3e, 0xd3, 0x1e};
+
+	*base = h->node_has;
+	if (strcmp(h->bend, "base") == 0) {
+		base->id[0] ^= 1;
+		buf_put(out, empty, sizeof(empty));
+	} else {
+		buf_put(out, h->pack.data, h->pack.len);
+	}
+	if (strcmp(h->bend, "bytes") == 0)
+		out->data[out->len / 2] ^= 1;
+	h->bend[0] = '\0';
+}
+
 static void tell_head(struct hostile *h)
 {
 	struct control_message message;
 	char hex[OID_HEX_SIZE];
+	struct buf pack;
+	struct oid base;
 
 	if (!h->registered)
 		return;
@@ -59,10 +83,13 @@ static void tell_head(struct hostile *h)
 	control_add(&message, "pin", h->pin.len ? buf_text(&h->pin) : NULL);
 	if (h->push && !oid_is_zero(&h->node_has) && h->pack.len &&
 	    h->pack.len <= LIMIT_PUSHED_PACK) {
-		control_add(&message, "base", oid_hex(&h->node_has, hex));
-		control_add_number(&message, "pack", h->pack.len);
+		buf_init(&pack, LIMIT_PUSHED_PACK);
+		pushed(h, &base, &pack);
+		control_add(&message, "base", oid_hex(&base, hex));
+		control_add_number(&message, "pack", pack.len);
 		peer_send_control(h->peer, &message);
-		peer_send_git(h->peer, h->pack.data, h->pack.len);
+		peer_send_git(h->peer, pack.data, pack.len);
+		buf_clear(&pack);
 	} else {
 		peer_send_control(h->peer, &message);
 	}
@@ -272,6 +299,13 @@ static void command_stall(struct hostile *h)
 	(void)fflush(stdout);
 }
 
+static void command_bend(struct hostile *h, const char *what)
+{
+	(void)snprintf(h->bend, sizeof(h->bend), "%s", what);
+	(void)printf("bent %s\n", h->bend);
+	(void)fflush(stdout);
+}
+
 /* The node asks for it, and finds what the branch has. */
 static void command_lie(struct hostile *h, const char *sequence)
 {
@@ -325,6 +359,8 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 			command_since(h, name + strlen("since "));
 		else if (text_starts(name, "lie "))
 			command_lie(h, name + strlen("lie "));
+		else if (text_starts(name, "bend "))
+			command_bend(h, name + strlen("bend "));
 		else if (strcmp(name, "stall") == 0)
 			command_stall(h);
 		else
