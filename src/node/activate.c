@@ -231,7 +231,7 @@ static void activation_done(struct activation *activation)
 		hold_by_hand(runtime, activation->name);
 	if (runtime->refusal.sequence < activation->sequence ||
 	    (runtime->head_known && oid_equal(&runtime->head, &activation->release)))
-		runtime->refusal.step = NULL;
+		refusal_forget(runtime);
 	if (is_held_at(runtime, activation->name))
 		runtime->hold_refusal.step = NULL;
 	free(runtime->record);

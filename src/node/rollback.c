@@ -217,7 +217,7 @@ static unsigned forget_burnt(struct runtime *runtime)
 			      NULL);
 		count++;
 	}
-	runtime->refusal.step = NULL;
+	refusal_forget(runtime);
 	runtime->hold_refusal.step = NULL;
 	return count;
 }

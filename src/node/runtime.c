@@ -26,20 +26,30 @@ static void on_tell(void *arg, struct control_message *message)
  * An admin restored from an older copy, or one that wants this node back on an older release:
  * never.
  */
+static bool is_offered_older(const struct runtime *runtime)
+{
+	return runtime->head_known && runtime->head_sequence > 0 &&
+	       runtime->state.chain.has_accepted &&
+	       runtime->head_sequence < runtime->state.chain.sequence;
+}
+
 static void refuse_older(struct runtime *runtime)
 {
-	char reason[256], hex[OID_HEX_SIZE];
+	char reason[256];
 
 	(void)snprintf(
 		reason, sizeof(reason),
 		"the admin is behind this node: it offers sequence %llu, accepted here is %llu",
 		(unsigned long long)runtime->head_sequence,
 		(unsigned long long)runtime->state.chain.sequence); /* fits */
-	(void)oid_hex(&runtime->head, hex);
-	hex[12] = '\0';
-	log_error("verify", hex, "release refused, kept what is active: %s", reason);
 	refusal_set(&runtime->refusal, &runtime->head, runtime->head_sequence, "verify", reason);
-	report_changed(runtime);
+}
+
+void refusal_forget(struct runtime *runtime)
+{
+	runtime->refusal.step = NULL;
+	if (is_offered_older(runtime))
+		refuse_older(runtime);
 }
 
 static void on_head(void *arg, struct news *news)
@@ -60,9 +70,14 @@ static void on_head(void *arg, struct news *news)
 		runtime->refusal.step = NULL; /* what was refused is not offered any more */
 		report_changed(runtime);
 	}
-	if (news->sequence && runtime->state.chain.has_accepted &&
-	    news->sequence < runtime->state.chain.sequence)
+	if (is_offered_older(runtime)) {
 		refuse_older(runtime);
+		(void)oid_hex(&news->release, hex);
+		hex[12] = '\0';
+		log_error("verify", hex, "release refused, kept what is active: %s",
+			  runtime->refusal.reason);
+		report_changed(runtime);
+	}
 	pin_offered(runtime, news->pin[0] ? news->pin : NULL);
 	cycle_consider(runtime);
 }
@@ -312,12 +327,11 @@ int runtime_check(const struct home *home, const struct runtime_options *options
 	return 0;
 }
 
-static void forget_refusal(struct runtime *runtime, struct refusal *refusal)
+static bool is_of_burnt(struct runtime *runtime, const struct refusal *refusal)
 {
 	const struct state_entry *entry = node_state_find(&runtime->state, &refusal->release);
 
-	if (!entry || entry->verdict != VERDICT_BURNT)
-		refusal->step = NULL;
+	return entry && entry->verdict == VERDICT_BURNT;
 }
 
 void runtime_reload(struct runtime *runtime)
@@ -330,8 +344,10 @@ void runtime_reloaded(struct runtime *runtime)
 {
 	runtime->reloading = false;
 	/* what was burnt stays so until `muster resume --here` */
-	forget_refusal(runtime, &runtime->refusal);
-	forget_refusal(runtime, &runtime->hold_refusal);
+	if (!is_of_burnt(runtime, &runtime->refusal))
+		refusal_forget(runtime);
+	if (!is_of_burnt(runtime, &runtime->hold_refusal))
+		runtime->hold_refusal.step = NULL;
 	report_changed(runtime);
 	runtime->refresh = true;
 	activate_look(runtime);

@@ -177,6 +177,8 @@ void refusal_set(struct refusal *refusal, const struct oid *release, uint64_t se
 		 const char *step, const char *reason);
 /* Another hold counts: only that its release is burnt is known of it. */
 void hold_refusal_renew(struct runtime *runtime);
+/* What was refused may be tried again; that the admin is behind stays told for as long as it is. */
+void refusal_forget(struct runtime *runtime);
 /* Neither the release nor the admin is to blame, or not for ever: once more, after the back-off. */
 void retry_later(struct runtime *runtime);
 

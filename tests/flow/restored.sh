@@ -86,6 +86,25 @@ tells() { field node .rejected.reason | grep -q "$1"; }
 within "$DEADLINE" tells 'the admin is behind this node: it offers sequence 2' || fail "the node does not say what it is offered: $(muster --home node status --json)"
 field_is node .sequence 3 || fail 'the node went back'
 has 302 || fail 'the node has older files'
+# whatever else is forgotten or runs here, it stays so, and is said
+still_told() {
+	within "$DEADLINE" tells 'the admin is behind this node: it offers sequence 2' ||
+		fail "after $1 the node does not say what it is offered: $(muster --home node status)"
+}
+first=$(git -C node/var/node/replica.git rev-parse internal~2)
+newest=$(git -C node/var/node/replica.git rev-parse internal)
+kill -HUP "${pids[node]}"
+still_told SIGHUP
+muster --home node resume --here >/dev/null || fail 'no resume'
+still_told 'a resume'
+for release in "$first" "$newest"; do
+	muster --home node rollback --here "$release" >/dev/null || fail "no rollback to $release"
+	field_is node .transactionId "$release" || fail "$release does not run"
+	still_told "a rollback to $release"
+done
+muster --home node resume --here >/dev/null || fail 'no resume after a rollback'
+still_told 'the end of a rollback'
+has 302 || fail 'the node went back after a resume'
 expect_exit 1 muster --home admin restore --from node/var/node/replica.git
 grep -q 'lock\|in use\|run' out || fail "a running daemon is not told: $(cat out)"
 halt admin
