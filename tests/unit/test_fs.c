@@ -8,9 +8,27 @@
 #include "core/limits.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define VAR (p->home.var_fd)
+
+/* Which syncs the disk answers with an error. */
+static enum { SYNCS_WORK, FILES_FAIL, FOLDERS_FAIL } broken;
+
+/* In place of the C library's. */
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (broken != SYNCS_WORK && fstat(fd, &st) == 0 &&
+	    S_ISDIR(st.st_mode) == (broken == FOLDERS_FAIL)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
 
 static size_t entries(const struct place *p, const char *folder)
 {
@@ -49,6 +67,69 @@ static void writes_replace(void **state)
 	must_fail(fs_write_atomic(VAR, "none/b", "x", 1, 0600, err), ERR_GONE, "none/b");
 	must_fail(fs_write_new(VAR, "a/b", "x", 1, 0600, err), ERR_NONE, "exists");
 	must(fs_write_new(VAR, "a/new", "", 0, 0600, err));
+}
+
+/* Files take SIZE bytes from here on, as on a disk that is full in the middle of one. */
+static void leave_room(rlim_t size)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = size;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void is_as_before(const struct place *p)
+{
+	char *text = get_file(p, "a/b");
+
+	assert_string_equal(text, "before");
+	assert_int_equal(entries(p, "a"), 1);
+	free(text);
+}
+
+static void a_full_disk_is_told(void **state)
+{
+	struct err replaced = {.code = ERR_NONE}, made = replaced;
+	struct place *p = *state;
+	int replace_rc, make_rc;
+
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	put_file(p, "a/b", "before");
+	leave_room(4);
+	replace_rc = fs_write_atomic(VAR, "a/b", "0123456789", 10, 0600, &replaced);
+	make_rc = fs_write_new(VAR, "a/new", "0123456789", 10, 0600, &made);
+	leave_room(RLIM_INFINITY);
+	assert_int_equal(replace_rc, -1);
+	assert_non_null(strstr(replaced.text, "a/b"));
+	assert_int_equal(make_rc, -1);
+	assert_non_null(strstr(made.text, "a/new"));
+	is_as_before(p);
+}
+
+static void what_cannot_be_synced_is_told(void **state)
+{
+	static const char eio[] = "Input/output error";
+	struct place *p = *state;
+	char target[16];
+
+	put_file(p, "a/b", "before");
+	broken = FILES_FAIL;
+	must_fail(fs_write_atomic(VAR, "a/b", "x", 1, 0600, err), ERR_NONE, eio);
+	must_fail(fs_write_new(VAR, "a/new", "x", 1, 0600, err), ERR_NONE, eio);
+	must_fail(fs_sync(VAR, "a/b", err), ERR_NONE, eio);
+	is_as_before(p);
+	must(fs_write_unsynced(VAR, "unsynced", "x", 1, 0600, err));
+	broken = FOLDERS_FAIL;
+	must_fail(fs_write_atomic(VAR, "a/b", "x", 1, 0600, err), ERR_NONE, eio);
+	must_fail(fs_swap_link(VAR, "a/link", "to", err), ERR_NONE, eio);
+	must_fail(fs_keep_dirs(VAR, "a/folder", 0700, err), ERR_NONE, eio);
+	must(fs_make_dirs(VAR, "other", 0700, err));
+	broken = SYNCS_WORK;
+	/* again, with a disk that works */
+	must(fs_swap_link(VAR, "a/link", "to", err));
+	must(fs_read_link(VAR, "a/link", target, sizeof(target), err));
+	assert_string_equal(target, "to");
 }
 
 static void reads_only_files(void **state)
@@ -298,6 +379,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		place_test(writes_replace),
+		place_test(a_full_disk_is_told),
+		place_test(what_cannot_be_synced_is_told),
 		place_test(reads_only_files),
 		place_test(links_swap),
 		place_test(removing_follows_no_link),

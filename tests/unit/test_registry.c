@@ -303,9 +303,15 @@ static void test_written_behind(void **state)
 	free(path);
 }
 
+static void count_timer(uv_handle_t *handle, void *arg)
+{
+	*(unsigned *)arg += handle->type == UV_TIMER && uv_is_active(handle);
+}
+
 /* A folder that cannot be written to: told, and tried again; what is known stays known. */
 static void test_unwritable(void **state)
 {
+	unsigned timers = 0;
 	struct here *h = *state;
 	struct node *node = must_register(h, 1, "a", "web");
 	char *path = home_var(&h->f->home, "admin/nodes/a");
@@ -315,6 +321,8 @@ static void test_unwritable(void **state)
 		(void)uv_run(&h->loop, UV_RUN_ONCE);
 	while (!node->dirty) /* it was not */
 		(void)uv_run(&h->loop, UV_RUN_ONCE);
+	uv_walk(&h->loop, count_timer, &timers);
+	assert_int_equal(timers, 1); /* the next try */
 	report(h, node, "state", "RUNNING", NULL);
 	assert_string_equal(node_said(node, "state"), "RUNNING");
 	assert_int_equal(rmdir(path), 0);
