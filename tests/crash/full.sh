@@ -65,8 +65,108 @@ points() {
 	tried=$((tried + count))
 }
 
+# From here on what begins with a PATH cannot be written while the file good is not there.
+# alone PATH: the node runs, with that fault to come
+alone() {
+	touch good
+	LD_PRELOAD=$faults FAULTS_BELOW=$1 FAULTS_FAIL=1:28 FAULTS_GOOD=$AREA/good \
+		start alone alone --no-admin --service-role internal --service-name node
+	within "$DEADLINE" field_is alone .nodeState RUNNING || fail 'alone: does not run'
+	tried=$((tried + 1))
+}
+
+# release: one more of the admin
+sequence=2
+release() {
+	sequence=$((sequence + 1))
+	sed -i "s/84[0-9][0-9]</84$((50 + sequence))</" admin/var/admin/config/*.xml
+	git -C admin/var/admin/config -c user.name=t -c user.email=t commit -qam "release $sequence"
+	within "$DEADLINE" field_is admin .published.roles.internal.sequence "$sequence" || fail 'alone: not published'
+}
+
+told() { within "$DEADLINE" grep -q "$1" alone.log || fail "alone: does not say: $1"; }
+
+saved() { [ "revisions/$(jsonget .active <alone/var/node/state)" = "$1" ]; }
+
+# The state: nothing is deployed before it is known to be accepted, and what became active is in it once it can be.
+state_alone() {
+	local newest older
+	alone "$AREA/alone/var/node/state"
+	older=$(readlink alone/var/node/current)
+	rm good
+	release
+	told 'verify .*: failed, tried again later'
+	field_is alone .sequence $((sequence - 1)) || fail 'alone: deployed before its acceptance was on the disk'
+	touch good
+	wait_sequence alone "$sequence"
+	newest=$(readlink alone/var/node/current)
+	within "$DEADLINE" saved "$newest" || fail 'alone: the state is not what runs'
+	rm good
+	ln -sfn "$older" alone/var/node/current
+	told 'report node: written again later'
+	saved "$newest" || fail 'alone: the state was written'
+	touch good
+	within "$DEADLINE" saved "$older" || fail 'alone: the state is not written when it can be'
+	muster --home alone resume --here >/dev/null
+	wait_sequence alone "$sequence"
+	stop alone || fail 'alone: did not stop cleanly'
+}
+
+swapped_to() { [ "$(readlink alone/var/node/current)" = "$1" ]; }
+
+# The way back from a release that fails.
+swap_alone() {
+	local older
+	mkdir -p alone/etc/activate.d
+	printf '#!/bin/sh\n[ "$MUSTER_SEQUENCE" != %s ] || { rm -f "%s/good"; exit 1; }\n' $((sequence + 1)) "$AREA" \
+		>alone/etc/activate.d/10
+	chmod 755 alone/etc/activate.d/10
+	alone "$AREA/alone/var/node/current"
+	older=$(readlink alone/var/node/current)
+	release
+	told 'cannot swap back, tried again later'
+	touch good
+	within "$DEADLINE" swapped_to "$older" || fail 'alone: not swapped back'
+	within "$DEADLINE" field_is alone .rejected.step activate || fail 'alone: the release is not burnt'
+	stop alone || fail 'alone: did not stop cleanly'
+	rm -r alone/etc/activate.d
+}
+
+# The link to the plain copy: not the fault of the release.
+plain_alone() {
+	alone "$AREA/alone/run/current"
+	rm good
+	release
+	told 'no plain copy, tried again later'
+	field_is alone .rejected null || fail 'alone: the release is refused for what the disk did'
+	touch good
+	wait_sequence alone "$sequence"
+	stop alone || fail 'alone: did not stop cleanly'
+}
+
+# A start on a disk that takes nothing: what is there is served, and a cluster file that was put there meanwhile counts.
+start_alone() {
+	mkdir "alone/var/node/revisions/left.tmp"
+	genclust --home template -c 127.1 -p "$port" >alone/etc/init/cluster.xml 2>/dev/null
+	LD_PRELOAD=$faults FAULTS_BELOW=$AREA/alone/var/node/ FAULTS_FAIL=1:30 \
+		start alone alone --no-admin --service-role internal --service-name node
+	within "$DEADLINE" field_is alone .nodeState RUNNING || fail 'alone: a start on a disk that takes nothing does not serve'
+	told 'init state: cannot be written now'
+	told 'what a stop left cannot be removed now'
+	field_is alone .sequence $((sequence - 1)) || fail "alone: serves $(field alone .sequence)"
+	field_is alone .admin.host 127.1 || fail "alone: the new cluster file does not count, but $(field alone .admin.host)"
+	stop alone || fail 'alone: did not stop cleanly'
+	tried=$((tried + 1))
+}
+
 make_template
 points publish publication
 make_node
 points 'fetch to activate' update
+remove_plain alone
+cp -a update alone
+state_alone
+plain_alone
+swap_alone
+start_alone
 echo "full: $tried points tried"
