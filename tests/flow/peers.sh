@@ -71,8 +71,8 @@ must 'the name node1 belongs to another node' cluster.xml refused node1 default 
 
 # --- who must not have what is another role's ---
 
-must 'not our ref' cluster.xml foreign rogue1 default want "$(tip internal)"
-must 'not our ref' cluster.xml foreign rogue1 default want 1111111111111111111111111111111111111111
+must 'warning serve rogue1: upload-pack: not our ref' cluster.xml foreign rogue1 default want "$(tip internal)"
+must 'warning serve rogue1: upload-pack: not our ref' cluster.xml foreign rogue1 default want 1111111111111111111111111111111111111111
 rogue cluster.xml foreign rogue1 default have "$(tip internal)" || fail 'a have of another role was acknowledged'
 
 # --- who must not disturb ---

@@ -130,6 +130,7 @@ start admin admin --admin --no-status
 wait_admin admin
 within "$DEADLINE" ahead 0 || fail 'still ahead'
 field_is node .sequence 3 || fail 'the same files made a new release'
+within "$DEADLINE" field_is node .rejected null || fail 'offered what it runs, the node still tells of an older one'
 release 303
 wait_sequence node 4
 has 303 || fail 'the node does not have the next release'
@@ -140,6 +141,7 @@ within "$DEADLINE" field_is node .rejected null || fail 'the node still tells th
 halt admin
 rm -rf admin/var/admin/release.git admin/var/admin/state admin/var/admin/nodes admin/var/admin/contacts
 expect_exit 0 muster --home admin publish
+grep -q 'release.git: is gone and made anew' out || fail "does not say that every role begins again: $(cat out)"
 rm -rf admin/var/admin/release.git admin/var/admin/state
 expect_exit 0 muster --home admin restore --from node/var/node/replica.git
 grep -q '^internal .*sequence 4 .*was 0' out || fail "said $(cat out)"
