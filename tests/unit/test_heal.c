@@ -138,6 +138,30 @@ static void every_change_is_found(void **state)
 	end(&f);
 }
 
+/* Shared with a group: it may read and no more, and another group may not. */
+static void another_group_is_found(void **state)
+{
+	struct place *p = *state;
+	struct folder f;
+
+	make(p, &f);
+	f.manifest.shared = true;
+	f.manifest.group = getegid();
+	must_fail(manifest_check(&f.manifest, f.fd, err), ERR_DENIED, "has another mode");
+	assert_int_equal(fchmod(f.fd, 0750), 0);
+	for (size_t i = 0; i < f.manifest.count; i++) {
+		const struct manifest_entry *entry = f.manifest.entries + i;
+
+		assert_int_equal(fchmodat(f.fd, entry->path,
+					  entry->mode == FILE_PLAIN ? 0640 : 0750, 0),
+				 0);
+	}
+	must(manifest_check(&f.manifest, f.fd, err));
+	f.manifest.group++;
+	must_fail(manifest_check(&f.manifest, f.fd, err), ERR_DENIED, "has another mode");
+	end(&f);
+}
+
 static void what_is_the_same_is_none(void **state)
 {
 	struct place *p = *state;
@@ -476,6 +500,24 @@ static void from_the_revisions(void **state)
 	node_state_clear(&node.state);
 }
 
+/* A cluster file of after the rotation: what the retired key signed is not to be served for it. */
+static void not_from_a_retired_key(void **state)
+{
+	struct place *p = *state;
+	struct node_state made = {.known = false};
+	struct node node;
+
+	node_make(p, &node);
+	key_release_public(seeds[1], node.given.keys[0]);
+	must(fs_remove_tree(p->home.var_fd, "node/revisions", err));
+	assert_true(recover_state(&p->home, &node.given, &made));
+	assert_int_equal(made.chain.sequence, CHAIN);
+	for (unsigned i = 1; i <= CHAIN; i++)
+		assert_int_equal(node_state_accepted(&made, &node.oid[i]), i >= ROTATED);
+	node_state_clear(&made);
+	node_state_clear(&node.state);
+}
+
 static void nothing_is_believed(void **state)
 {
 	struct place *p = *state;
@@ -525,7 +567,8 @@ static int libraries(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		place_test(every_change_is_found),	 place_test(what_is_the_same_is_none),
+		place_test(every_change_is_found),	 place_test(another_group_is_found),
+		place_test(what_is_the_same_is_none),	 place_test(not_from_a_retired_key),
 		place_test(a_revision_is_made_anew),	 place_test(only_from_what_was_accepted),
 		place_test(a_damaged_replica_is_found), place_test(from_the_replica),
 		place_test(from_the_revisions),	 place_test(nothing_is_believed),
