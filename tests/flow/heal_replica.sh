@@ -15,6 +15,8 @@ state() {
 	cp key node/var/node/node.key
 }
 
+tried_again() { [ "$(grep -c 'cannot be restored now' node.log)" -gt $((tries + 1)) ]; }
+
 replica() {
 	hand 'its releases are gone' rm -rf node/var/node/replica.git
 	within "$DEADLINE" replica_whole || fail 'the replica is not fetched anew'
@@ -37,8 +39,12 @@ replica() {
 	# while the admin is away: refilled when it is back
 	halt admin
 	rm -rf node/var/node/replica.git
+	lines=$(wc -l <node.log)
 	sed -i 's/302/999/' "$current/config.xml"
 	within "$DEADLINE" grep -q 'cannot be restored now' node.log || fail 'not told that there is nothing to restore from'
+	tries=$(grep -c 'cannot be restored now' node.log)
+	within "$DEADLINE" tried_again || fail 'it is not tried again'
+	[ "$(tail -n "+$lines" node.log | grep -c 'config.xml: was edited')" = 1 ] || fail 'the same drift is told again and again'
 	start admin admin --admin --no-status
 	wait_admin admin
 	whole 'with the replica fetched anew'
@@ -78,9 +84,20 @@ overflow() {
 	        os.unlink(path)
 	EOT
 	rm node/run/current
+	rm -r node/var/node/replica.git
+	echo '{}' >node/var/node/state
+	cp -p node/etc/secret secret
+	echo rubbish >node/etc/secret
+	cp "$top_srcdir"/tests/fixtures/demo/tokens.xml node/etc/init/
 	kill -CONT "${pids[node]}"
 	within "$DEADLINE" grep -q 'events were lost: looking at everything' node.log || fail 'no overflow'
+	within "$DEADLINE" grep -q 'init secret: not read again' node.log || fail 'an overflow: the secret is not looked at'
+	cp -p secret node/etc/secret
+	within "$DEADLINE" grep -q 'etc/init differs from what was loaded first' node.log || fail 'an overflow: etc/init is not looked at'
+	rm node/etc/init/tokens.xml
+	within "$DEADLINE" grep -q accepted node/var/node/state || fail 'an overflow: the state is not looked at'
 	whole 'after an overflow'
+	within "$DEADLINE" replica_whole || fail 'an overflow: the replica is not looked at'
 	quiet
 	ok 'an overflow of the queue means a look at everything'
 }

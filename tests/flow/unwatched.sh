@@ -24,6 +24,16 @@ hand 'config.xml: was edited' sed -i 's/301/999/' "$current/config.xml"
 hand 'config.xml: was edited' sed -i 's/301/999/' node/run/current/config.xml
 ln -sfn /etc "$current"
 whole 'the link'
+echo '{}' >node/var/node/state
+within "$DEADLINE" grep -q accepted node/var/node/state || fail 'the state is not looked at'
+# settings as well
+cp "$top_srcdir"/tests/fixtures/demo/tokens.xml node/etc/init/
+within "$DEADLINE" grep -q 'etc/init differs from what was loaded first' node.log || fail 'etc/init is not looked at'
+rm node/etc/init/tokens.xml
+cp -p node/etc/secret secret
+echo rubbish >node/etc/secret
+within "$DEADLINE" grep -q 'init secret: not read again' node.log || fail 'the secret is not looked at'
+cp -p secret node/etc/secret
 said 1 || fail 'said again'
 rm none
 within "$DEADLINE" grep -q 'there are watches again' node.log || fail 'no watches again'

@@ -154,6 +154,45 @@ static void test_watch_replaced(void **unused)
 	fixture_free(f);
 }
 
+/*
+ * More happens in the work tree than the queue of events holds: a move that is lost in it is seen.
+ */
+static void test_watch_overflow(void **unused)
+{
+	struct fixture *f = fixture_new();
+	char *source = source_folder(f), *path = text_format("%s/busy", source);
+	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
+	struct watch *watch = NULL;
+	unsigned limit = 0;
+	struct err err;
+	uv_loop_t loop;
+
+	(void)unused;
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%u", &limit), 1);
+	(void)fclose(file);
+	fixture_init(f, NULL);
+	must_run(source, NULL, "git commit -q --allow-empty -m one");
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(watch_new(&loop, &f->home, count_call, NULL, &watch, &err), 0);
+	drain(&loop);
+	calls = 0;
+	for (unsigned i = 0; i < limit / 2 + 100; i++) { /* two events at least, no two the same */
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		assert_true(fd >= 0);
+		(void)close(fd);
+		assert_int_equal(unlink(path), 0);
+	}
+	must_run(source, NULL, "git update-ref refs/heads/main HEAD~1");
+	run_until(&loop, &calls, 1);
+	watch_free(watch);
+	close_loop(&loop);
+	free(path);
+	free(source);
+	fixture_free(f);
+}
+
 static void test_watch_nothing(void **unused)
 {
 	struct fixture *f = fixture_new();
@@ -464,6 +503,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_moves),
 		cmocka_unit_test(test_watch_replaced),
+		cmocka_unit_test(test_watch_overflow),
 		cmocka_unit_test(test_watch_nothing),
 		cmocka_unit_test(test_daemon),
 		cmocka_unit_test(test_burst),
