@@ -112,6 +112,7 @@ static void test_first_version(void **state)
 
 	admin_says(h, "admin-1-registered");
 	spin_until(h->f, h->heard.ups == 1);
+	assert_false(link_waits(h->link)); /* it knows of no approval */
 	admin_says(h, "admin-1-head-none");
 	spin_until(h->f, h->heard.heads == 1);
 	assert_int_equal(h->heard.sequence, 0);
@@ -177,6 +178,20 @@ static void test_refused(void **state)
 	assert_false(link_up(h->link));
 }
 
+/* By one that gives no reason, in words of its own. */
+static void test_refused_without_a_word(void **state)
+{
+	struct control_message message;
+	struct here *h = *state;
+
+	control_start(&message, CONTROL_REFUSED);
+	control_add(&message, "why", "later versions have another key for it");
+	peer_send_control(h->f->admin.peer, &message);
+	control_clear(&message);
+	spin_until(h->f, h->heard.downs == 1);
+	assert_non_null(strstr(h->heard.reason, "it does not say why"));
+}
+
 #define link_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -186,6 +201,7 @@ int main(void)
 		link_test(test_later_keys),
 		link_test(test_later_verb),
 		link_test(test_refused),
+		link_test(test_refused_without_a_word),
 	};
 
 	crypto_setup();
