@@ -490,7 +490,7 @@ static void test_slow_record(void **state)
 
 /* --- many --- */
 
-enum { UNFINISHED = 40 };
+enum { UNFINISHED = 40, WORKERS = 4 /* of libuv */ };
 
 /*
  * Who opens connections and leaves them half open keeps no one out, and holds no more than the
@@ -537,6 +537,98 @@ static void test_half_open(void **state)
 	client_clear(&good);
 }
 
+/* Every worker is busy: what is queued waits until these are let go. */
+struct busy {
+	uv_work_t works[WORKERS];
+	uv_sem_t go;
+	unsigned done;
+};
+
+static void on_busy(uv_work_t *work)
+{
+	uv_sem_wait(&((struct busy *)work->data)->go);
+}
+
+static void on_let_go(uv_work_t *work, int status)
+{
+	((struct busy *)work->data)->done++;
+	assert_int_equal(status, 0);
+}
+
+static void keep_busy(struct fixture *f, struct busy *busy)
+{
+	*busy = (struct busy){.done = 0};
+	assert_int_equal(uv_sem_init(&busy->go, 0), 0);
+	for (int i = 0; i < WORKERS; i++) {
+		busy->works[i].data = busy;
+		assert_int_equal(uv_queue_work(&f->loop, busy->works + i, on_busy, on_let_go), 0);
+	}
+}
+
+static void let_go(struct fixture *f, struct busy *busy)
+{
+	for (int i = 0; i < WORKERS; i++)
+		uv_sem_post(&busy->go);
+	spin_until(f, busy->done == WORKERS);
+	uv_sem_destroy(&busy->go);
+}
+
+/* While the answer is being made nothing is opened: what comes meanwhile is held, to a limit. */
+static void test_flood_behind_first(void **state)
+{
+	static const uint8_t flood[LIMIT_PEER_INPUT + 1];
+	struct fixture *f = *state;
+	struct busy busy;
+	struct client c;
+	bool closed;
+
+	client_of(f, &c);
+	client_prepare(&c, f->keystore, 0, 0);
+	keep_busy(f, &busy);
+	client_send(&c, c.first, FIRST_SIZE);
+	client_send(&c, flood, sizeof(flood));
+	closed = client_closed(&c);
+	let_go(f, &busy);
+	assert_true(closed);
+	assert_string_equal(f->admin.reason, "sent more than it may");
+	must_be_gone(f, &c);
+	client_clear(&c);
+}
+
+/* Who waits for our answer does not make room for others, however long that takes. */
+static void test_waiting_for_us(void **state)
+{
+	enum { FEW = 4 };
+	struct client clients[FEW], late;
+	struct fixture *f = *state;
+	size_t closed;
+	struct busy busy;
+
+	peers_allow(f->admin.peers, 1000, FEW);
+	keep_busy(f, &busy);
+	for (int i = 0; i < FEW; i++) {
+		client_of(f, clients + i);
+		client_prepare(clients + i, f->keystore, 0, 0);
+		client_send(clients + i, clients[i].first, FIRST_SIZE);
+	}
+	spin_until(f, f->admin.calls[CALL_HELLO] == FEW);
+	client_of(f, &late);
+	fixture_settle(f);
+	fixture_skew += WAIT_HANDSHAKE / 2;
+	fixture_settle(f);
+	closed = f->admin.calls[CALL_CLOSED];
+	let_go(f, &busy);
+	assert_int_equal(closed, 0);
+	for (int i = 0; i < FEW; i++) {
+		assert_true(client_finish(clients + i));
+		client_say(clients + i, "ping", NULL);
+	}
+	assert_true(client_join(&late, f->keystore));
+	for (int i = 0; i < FEW; i++)
+		client_clear(clients + i);
+	client_clear(&late);
+}
+
 /* The engine of a half-open handshake is made when its message is whole, not before. */
 static void test_half_open_costs_nothing(void **state)
 {
@@ -574,9 +666,13 @@ int main(void)
 		peer_test(test_silent_stranger),
 		peer_test(test_slow_record),
 		peer_test(test_half_open),
+		peer_test(test_flood_behind_first),
+		peer_test(test_waiting_for_us),
 		peer_test(test_half_open_costs_nothing),
 	};
 
+	/* as many as WORKERS, whatever the environment says */
+	assert_int_equal(setenv("UV_THREADPOOL_SIZE", "4", 1), 0);
 	crypto_setup();
 	log_setup(LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);

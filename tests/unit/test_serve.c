@@ -597,6 +597,44 @@ static void test_fetch_limit(void **state)
  * Lost in the middle of a fetch, at any place of it: the pack goes back (the cache asserts it),
  * others are served.
  */
+/* A pack is sent as fast as it is read, and no faster: who takes its time is not cut for it. */
+static void test_slow_fetch(void **state)
+{
+	enum { PACK = 12 << 20 /* bytes: more than the kernel holds for both ends */ };
+	char *bytes = mem_new(PACK, 1), *folder, *path;
+	struct here *h = *state;
+	struct oid want;
+	struct client c;
+	FILE *file;
+
+	folder = home_var(&h->f->home, ADMIN_SOURCE "/files/internal");
+	path = text_format("%s/blob", folder);
+	must_run("/", NULL, "mkdir -p %s", folder);
+	crypto_random((uint8_t *)bytes, PACK);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, PACK, file), PACK);
+	assert_int_equal(fclose(file), 0);
+	must_run(folder, NULL, "git add .");
+	git_commit(h->f, "large");
+	(void)publish_main(h->f);
+	stop(h);
+	start(h);
+	join(h, &c, "n1", "internal");
+	want = tip_of(h, "internal");
+	fetch_begin(&c);
+	ask(&c, &want, NULL);
+	for (int i = 0; i < 100; i++) /* it reads nothing */
+		turn(h, 10);
+	assert_true(node_of(h, "n1")->connected);
+	assert_true(client_git_ends(&c, "0000"));
+	assert_true(c.lanes[LANE_GIT].len > PACK);
+	client_clear(&c);
+	free(bytes);
+	free(folder);
+	free(path);
+}
+
 static void test_lost_in_fetch(void **state)
 {
 	struct here *h = *state;
@@ -1274,6 +1312,7 @@ int main(void)
 		serve_test(test_foreign_want),
 		serve_test(test_second_fetch),
 		serve_test(test_fetch_limit),
+		serve_test(test_slow_fetch),
 		serve_test(test_lost_in_fetch),
 		serve_test(test_status_flood),
 		serve_test(test_published),
