@@ -49,6 +49,8 @@ static int make_dir(int dirfd, const char *path, mode_t mode, bool keep, struct 
 	folder = folder_of(path);
 	itself = text_format("%s/.", folder); /* also where a link leads there */
 	rc = fs_sync(dirfd, itself, err);
+	if (rc != 0) /* or the next try would take it for one that was synced */
+		(void)unlinkat(dirfd, path, AT_REMOVEDIR);
 	free(itself);
 	free(folder);
 	return rc;

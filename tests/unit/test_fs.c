@@ -124,6 +124,8 @@ static void what_cannot_be_synced_is_told(void **state)
 	must_fail(fs_write_atomic(VAR, "a/b", "x", 1, 0600, err), ERR_NONE, eio);
 	must_fail(fs_swap_link(VAR, "a/link", "to", err), ERR_NONE, eio);
 	must_fail(fs_keep_dirs(VAR, "a/folder", 0700, err), ERR_NONE, eio);
+	/* not taken for one that was synced */
+	must_fail(fs_keep_dirs(VAR, "a/folder", 0700, err), ERR_NONE, eio);
 	must(fs_make_dirs(VAR, "other", 0700, err));
 	broken = SYNCS_WORK;
 	/* again, with a disk that works */
