@@ -9,7 +9,7 @@ function line(values, colour, name, row,    i, points) {
 		printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", x(nodes[i]), y(values[i]), colour
 	}
 	printf "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n", points, colour
-	printf "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>\n", left + 12, top + 8 + 18 * row, colour, name
+	printf "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>\n", left + 12, top + height + 72 + 18 * row, colour, name
 }
 BEGIN {
 	RS = "}"
@@ -28,7 +28,7 @@ END {
 		exit 1
 	low_x = nodes[1]; high_x = nodes[count] > low_x ? nodes[count] : low_x * 10
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", \
-		left + width + 40, top + height + 60
+		left + width + 40, top + height + 145
 	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
 	printf "<text x=\"%d\" y=\"22\" font-size=\"15\">One release, and what a cluster of N nodes costs its admin</text>\n", left
 	for (v = low_y; v <= high_y; v *= 10) {
