@@ -119,6 +119,7 @@ expect_exit 0 muster --home node1 rollback --here "$(git -C "$releases" rev-pars
 back() { field_is node1 .held.by node && field_is node1 .sequence 2; }
 within "$DEADLINE" back || fail 'node1 is not back'
 halt admin
+halt node4 # the hostile admin talks with one node
 mkdir -p evil/var
 cp -R admin/var/admin evil/var/admin
 cp old.key evil/var/admin/cluster.key
@@ -141,6 +142,7 @@ expect_exit 0 muster verify --cluster old.xml "$releases"
 
 start admin admin --admin --no-status
 wait_sequence node1 9
+begin node4 internal
 wait_sequence node4 9
 begin node2 internal
 wait_sequence node2 9
