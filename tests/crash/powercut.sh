@@ -130,8 +130,12 @@ same_ref() {
 		{ echo "$4 of $3 was lost" >&2; return 1; }
 }
 
+# Before any command of ours looks: what plain git cannot read is not complete, even if a commit would mend it.
+plain_git_reads() { quietly git -C "$1/var/admin/config" status --porcelain; }
+
 commit_check() {
 	remove_git_locks "$1"
+	plain_git_reads "$1" || return 1
 	quietly muster --home "$1" commit -m again || return 1
 	quietly muster --home "$1" publish || return 1
 	[ "$(git -C "$1/var/admin/release.git" rev-list --count internal)" = 2 ] ||
@@ -150,6 +154,7 @@ commit_done() {
 
 secret_check() {
 	remove_git_locks "$1"
+	plain_git_reads "$1" || return 1
 	quietly muster --home "$1" check HEAD || return 1
 	quietly muster --home "$1" secret rotate || return 1
 	quietly muster --home "$1" secret promote --force || return 1
