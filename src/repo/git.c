@@ -3,6 +3,7 @@
 
 #include "core/fs.h"
 #include "core/limits.h"
+#include "core/mapped.h"
 #include "core/text.h"
 #include "repo/object.h"
 
@@ -30,6 +31,7 @@ void git_setup(void)
 				     GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
 	int rc = git_libgit2_init() < 0 ? -1 : 0;
 
+	mapped_setup(); /* it maps what it reads */
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
 		rc |= git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
 	rc |= git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);

@@ -1,0 +1,14 @@
+/*
+ * Files that are cut short while they are mapped. libgit2 maps the packs it reads, and where the
+ * end of one is gone under it the kernel ends the process (SIGBUS); a daemon must not end since a
+ * file was damaged. From mapped_setup on such a page reads as zeros, so that what reads it finds
+ * damage like any other, by checksum, and mends it. Who writes to such a page is ended as before:
+ * what was written would be lost unseen.
+ */
+#ifndef MUSTER_CORE_MAPPED_H
+#define MUSTER_CORE_MAPPED_H
+
+/* For the process; once or more often. */
+void mapped_setup(void);
+
+#endif
