@@ -3,6 +3,7 @@
 
 #include "core/limits.h"
 #include "core/loop.h"
+#include "core/mapped.h"
 #include "core/text.h"
 #include "repo/object.h"
 
@@ -222,8 +223,12 @@ int transport_fetch(struct repo *repo, const char *role, int fd, unsigned limit_
 		.deadline = loop_now() + limit_ms,
 	};
 	char *ref = text_format("refs/heads/%s", role);
-	int rc = fetch_run(repo, ref, &fetch, tip, err);
+	int rc;
 
+	mapped_begin();
+	rc = fetch_run(repo, ref, &fetch, tip, err);
+	if (mapped_end()) /* whatever it led to */
+		rc = err_set(err, ERR_NONE, MAPPED_LOST);
 	free(ref);
 	return rc;
 }

@@ -8,7 +8,17 @@
 #ifndef MUSTER_CORE_MAPPED_H
 #define MUSTER_CORE_MAPPED_H
 
+#include <stdbool.h>
+
+#define MAPPED_LOST "a file was cut short while it was written, or the disk is full"
+
 /* For the process; once or more often. */
 void mapped_setup(void);
+/*
+ * From here to mapped_end, on this thread, who writes to such a page goes on too: for what is
+ * thrown away when mapped_end says that something was lost.
+ */
+void mapped_begin(void);
+bool mapped_end(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include "repo/pack.h"
 
 #include "core/limits.h"
+#include "core/mapped.h"
 #include "core/text.h"
 #include "repo/object.h"
 
@@ -28,6 +29,7 @@ int pack_sink_new(struct repo *repo, struct pack_sink **out, struct err *err)
 		free(sink);
 		return git_err(err, rc, "pack");
 	}
+	mapped_begin();
 	*out = sink;
 	return 0;
 }
@@ -53,6 +55,8 @@ int pack_sink_end(struct pack_sink *sink, bool whole, struct err *err)
 		rc = git_err(err, ERR_CORRUPT, "pack");
 	sink->writer->free(sink->writer);
 	free(sink);
+	if (mapped_end() && whole) /* whatever it led to */
+		rc = err_set(err, ERR_NONE, MAPPED_LOST);
 	return rc;
 }
 

@@ -86,6 +86,51 @@ static void ends_what_it_cannot_mend(void **state)
 	assert_int_equal(ended_by(raise_it), SIGBUS);
 }
 
+/* Within mapped_begin and mapped_end writing goes on, and that it was for nothing is told. */
+static void writes_are_told(void **state)
+{
+	size_t size;
+	uint8_t *at;
+
+	(void)state;
+	mapped_setup();
+	mapped_begin();
+	at = map_and_cut(PROT_READ | PROT_WRITE, 10, &size);
+	((volatile uint8_t *)at)[5] = 'y';
+	assert_false(mapped_end());
+	mapped_begin();
+	((volatile uint8_t *)at)[size - 1] = 'y';
+	assert_true(mapped_end());
+	mapped_begin();
+	assert_false(mapped_end());
+	assert_int_equal(munmap(at, size), 0);
+	assert_int_equal(ended_by(write_behind_the_end), SIGSEGV);
+}
+
+/* A pack that comes in, of which something was lost on the way. */
+static void a_pack_that_comes_in(void **state)
+{
+	struct fixture *f = *state;
+	struct pack_sink *sink;
+	struct oid chain[2];
+	struct buf pack;
+	size_t size;
+	uint8_t *at;
+
+	put_chain(f, 2, chain);
+	buf_init(&pack, 1 << 20);
+	must(pack_build(f->repo, chain + 1, NULL, &pack, err));
+	mapped_setup();
+	must(pack_sink_new(f->repo, &sink, err));
+	must(pack_sink_put(sink, pack.data, pack.len, err));
+	at = map_and_cut(PROT_READ | PROT_WRITE, 0, &size);
+	((volatile uint8_t *)at)[0] = 'y';
+	must_fail(pack_sink_end(sink, true, err), ERR_NONE, "cut short");
+	must(pack_put(f->repo, pack.data, pack.len, err)); /* the next is none the worse for it */
+	assert_int_equal(munmap(at, size), 0);
+	buf_clear(&pack);
+}
+
 /* What it is for: a pack that is cut short after libgit2 mapped it. */
 static void a_pack_that_is_cut(void **state)
 {
@@ -121,6 +166,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_as_zeros),
 		cmocka_unit_test(ends_what_it_cannot_mend),
+		cmocka_unit_test(writes_are_told),
+		cmocka_unit_test_setup_teardown(a_pack_that_comes_in, fixture_setup,
+						fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_pack_that_is_cut, fixture_setup,
 						fixture_teardown),
 	};
