@@ -3,7 +3,7 @@
  * end of one is gone under it the kernel ends the process (SIGBUS); a daemon must not end since a
  * file was damaged. From mapped_setup on such a page reads as zeros, so that what reads it finds
  * damage like any other, by checksum, and mends it. Who writes to such a page is ended as before:
- * what was written would be lost unseen.
+ * what was written would be lost unseen. So is a process whose own program or library is cut short.
  */
 #ifndef MUSTER_CORE_MAPPED_H
 #define MUSTER_CORE_MAPPED_H

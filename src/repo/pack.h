@@ -33,7 +33,8 @@ int pack_check_whole(struct repo *repo, const struct oid *tip, const atomic_bool
 /*
  * A pack that comes piece by piece goes into REPO, where nothing was verified yet but that the pack
  * is whole. pack_sink_end finishes it (WHOLE) or forgets it, and frees in both cases. CORRUPT for a
- * damaged one, REFUSED for one over the limits.
+ * damaged one, REFUSED for one over the limits. All on one thread, and on any error what REPO holds
+ * then is thrown away by the caller (core/mapped.h).
  */
 struct pack_sink;
 int pack_sink_new(struct repo *repo, struct pack_sink **out, struct err *err);

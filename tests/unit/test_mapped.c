@@ -78,12 +78,26 @@ static void raise_it(void)
 	(void)raise(SIGBUS);
 }
 
+/* A page of this program, which another file is mapped over and cut. */
+static void read_own_page(void)
+{
+	static uint8_t own[2 << 16] __attribute__((aligned(1 << 16)));
+	int fd = memfd_create("own", MFD_CLOEXEC);
+
+	if (ftruncate(fd, 1 << 16) != 0 ||
+	    mmap(own, 1 << 16, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) != own ||
+	    ftruncate(fd, 0) != 0)
+		_exit(1);
+	_exit(*(volatile uint8_t *)own);
+}
+
 static void ends_what_it_cannot_mend(void **state)
 {
 	(void)state;
 	mapped_setup();
 	assert_int_equal(ended_by(write_behind_the_end), SIGSEGV);
 	assert_int_equal(ended_by(raise_it), SIGBUS);
+	assert_int_equal(ended_by(read_own_page), SIGBUS);
 }
 
 /* Within mapped_begin and mapped_end writing goes on, and that it was for nothing is told. */
