@@ -74,26 +74,14 @@ struct packcache {
 	unsigned uses;	   /* of REPO; the worker's too */
 	struct entry *by_key[BUCKETS];
 	struct list queue; /* to be built, in the order in which they were first asked for */
-	struct list kept;  /* built, and no one has them; latest use first */
+	struct list kept;  /* built, and no one has them; latest use last */
 	struct entry *building;
 	bool closing;
 	struct packcache_stats stats;
 };
 
-static void list_add_first(struct list *list, struct entry *entry)
-{
-	entry->list = list;
-	entry->previous = NULL;
-	entry->next = list->first;
-	if (list->first)
-		list->first->previous = entry;
-	else
-		list->last = entry;
-	list->first = entry;
-	list->count++;
-}
-
-static void list_add_last(struct list *list, struct entry *entry)
+/* As the last. */
+static void list_add(struct list *list, struct entry *entry)
 {
 	entry->list = list;
 	entry->next = NULL;
@@ -162,9 +150,9 @@ static void entry_remove(struct entry *entry)
 /* Lets go of what no one uses, oldest use first, until the rest is within the limits. */
 static void trim(struct packcache *cache)
 {
-	while (cache->kept.last && (cache->stats.bytes > LIMIT_PACK_CACHE ||
+	while (cache->kept.first && (cache->stats.bytes > LIMIT_PACK_CACHE ||
 				    cache->kept.count > LIMIT_PACKS_KEPT))
-		entry_remove(cache->kept.last);
+		entry_remove(cache->kept.first);
 }
 
 /* No one has the entry any more; it is not being built, and in no list but the queue. */
@@ -174,7 +162,7 @@ static void entry_unwanted(struct entry *entry)
 	if (!entry->ready || entry->err.code != ERR_NONE)
 		entry_remove(entry);
 	else
-		list_add_first(&entry->cache->kept, entry);
+		list_add(&entry->cache->kept, entry);
 }
 
 /* On the worker thread, which has the entry's pack and error until it is done. */
@@ -289,7 +277,7 @@ static struct entry *entry_new(struct packcache *cache, const struct oid *tip,
 		entry->common = *common;
 	entry->next_by_key = *bucket;
 	*bucket = entry;
-	list_add_last(&cache->queue, entry);
+	list_add(&cache->queue, entry);
 	return entry;
 }
 
