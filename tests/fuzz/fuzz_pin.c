@@ -2,22 +2,10 @@
  * Pins: raw signed tags. The input is read as it is; and, since nobody guesses a signature, once
  * more with one made here after it: what the corpus holds are tags without one.
  */
-#include "fuzz.h"
+#include "signer.h"
 
 #include "crypto/sshsig.h"
 #include "repo/pin.h"
-
-static const uint8_t seed[KEY_SIZE] = "the seed of the fuzz harnesses";
-static uint8_t public[KEY_SIZE];
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	crypto_setup();
-	key_release_public(seed, public);
-	return 0;
-}
 
 /* With one bit flipped it is a pin no more. */
 static void check_flip(const struct buf *raw)
@@ -25,12 +13,9 @@ static void check_flip(const struct buf *raw)
 	struct buf copy;
 	struct pin pin;
 	struct err err;
-	size_t bit = (raw->data[7] * 256u + raw->data[8] + raw->data[raw->len - 40] * 31u) %
-		     (8 * raw->len);
 
-	buf_init(&copy, raw->len);
-	buf_put(&copy, raw->data, raw->len);
-	copy.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	put_flipped(raw, raw->data[7] * 256u + raw->data[8] + raw->data[raw->len - 40] * 31u,
+		    &copy);
 	assert(pin_parse(copy.data, copy.len, &pin, &err) == -1);
 	buf_clear(&copy);
 }

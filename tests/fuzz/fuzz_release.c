@@ -2,23 +2,11 @@
  * Releases: raw signed commits. The input is read as it is; and, since nobody guesses a signature,
  * once more with its header gpgsig made here: what the corpus holds are commits without one.
  */
-#include "fuzz.h"
+#include "signer.h"
 
 #include "core/limits.h"
 #include "crypto/sshsig.h"
 #include "repo/release.h"
-
-static const uint8_t seed[KEY_SIZE] = "the seed of the fuzz harnesses";
-static uint8_t public[KEY_SIZE];
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	crypto_setup();
-	key_release_public(seed, public);
-	return 0;
-}
 
 /* With one bit flipped it is a release no more. */
 static void check_flip(const struct buf *raw)
@@ -26,12 +14,9 @@ static void check_flip(const struct buf *raw)
 	struct buf copy;
 	struct release release;
 	struct err err;
-	size_t bit = (raw->data[5] * 256u + raw->data[6] + raw->data[raw->len - 2] * 31u) %
-		     (8 * raw->len);
 
-	buf_init(&copy, raw->len);
-	buf_put(&copy, raw->data, raw->len);
-	copy.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	put_flipped(raw, raw->data[5] * 256u + raw->data[6] + raw->data[raw->len - 2] * 31u,
+		    &copy);
 	assert(release_parse(copy.data, copy.len, &release, &err) == -1);
 	buf_clear(&copy);
 }
